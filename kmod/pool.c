@@ -1,0 +1,1034 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/cpu.h>
+#include <linux/cpuhotplug.h>
+#include <linux/irq_work.h>
+#include <linux/jiffies.h>
+#include <linux/log2.h>
+#include <linux/mutex.h>
+#include <linux/nodemask.h>
+#include <linux/rcupdate.h>
+#include <linux/shrinker.h>
+#include <linux/slab.h>
+#include <linux/smp.h>
+#include <linux/topology.h>
+#include <linux/workqueue.h>
+
+#include "compat.h"
+#include "pool.h"
+#include "trace.h"
+
+#define COSTACK_NR_POOLS	(COSTACK_NR_BACKINGS * COSTACK_NR_CLASSES)
+
+/* Handles without memory kept for contexts that may not ask the slab allocator. */
+#define COSTACK_SPARE_HANDLES	64
+
+/* A full magazine: this many bytes, within these bounds in stacks. */
+#define COSTACK_MAGAZINE_BYTES	SZ_256K
+#define COSTACK_MAGAZINE_MIN	4U
+#define COSTACK_MAGAZINE_MAX	32U
+
+static struct costack_pool costack_pools[COSTACK_NR_POOLS];
+static struct kmem_cache *costack_handles __ro_after_init;
+
+/* Spare handles, each a magazine of one; changed as a depot's list is. */
+static union costack_head costack_spares;
+static atomic_t costack_nr_spares;
+
+static atomic64_t costack_bytes;	/* obtained and not returned; add before obtaining */
+static u64 costack_limit __ro_after_init;
+static unsigned long costack_trim_period __ro_after_init;	/* jiffies */
+
+static struct workqueue_struct *costack_wq __ro_after_init;
+static struct shrinker *costack_shrinker __ro_after_init;
+static int costack_cpuhp_state __ro_after_init;
+
+/* Nonzero while the trim worker is scheduled; read by whoever uses a depot. */
+static atomic_t costack_trim_armed;
+
+/* The worker's passes over the pools, trimming by age and by pressure: one at a time. */
+static DEFINE_MUTEX(costack_trim_lock);
+
+static void costack_kick(struct irq_work *work);
+static void costack_refill_work(struct work_struct *work);
+static void costack_trim_work(struct work_struct *work);
+
+static struct irq_work costack_irq_work = IRQ_WORK_INIT_HARD(costack_kick);
+static DECLARE_WORK(costack_refill, costack_refill_work);
+static DECLARE_DELAYED_WORK(costack_trim, costack_trim_work);
+
+static void costack_kick(struct irq_work *work)
+{
+	queue_work(costack_wq, &costack_refill);
+	if (!atomic_xchg(&costack_trim_armed, 1))
+		queue_delayed_work(costack_wq, &costack_trim, costack_trim_period);
+}
+
+/* Ask for the workers. Any context: irq_work_queue() takes no lock. */
+static void costack_ask(void)
+{
+	irq_work_queue(&costack_irq_work);
+}
+
+/*
+ * Lists. All of the following want preemption disabled: it keeps the CPU's
+ * own list the CPU's own, and is the RCU read-side section that keeps handles
+ * of the right type while a stale link is read.
+ */
+
+static struct costack *costack_pcp_pop(struct costack_pcp *pcp)
+{
+	union costack_head old, new;
+
+	old.tag = READ_ONCE(pcp->loaded.tag);
+	old.first = READ_ONCE(pcp->loaded.first);
+	do {
+		if (!old.first)
+			return NULL;
+		new.first = READ_ONCE(old.first->next);
+		new.tag = old.tag + COSTACK_TAG_CHANGE - 1;
+	} while (!try_cmpxchg128_local(&pcp->loaded.full, &old.full, new.full));
+	return old.first;
+}
+
+/* False when the list holds a full magazine already. */
+static bool costack_pcp_push(struct costack_pcp *pcp, struct costack *cs, u32 magazine)
+{
+	union costack_head old, new;
+
+	old.tag = READ_ONCE(pcp->loaded.tag);
+	old.first = READ_ONCE(pcp->loaded.first);
+	do {
+		if ((old.tag & COSTACK_TAG_COUNT) >= magazine)
+			return false;
+		WRITE_ONCE(cs->next, old.first);
+		new.first = cs;
+		new.tag = old.tag + COSTACK_TAG_CHANGE + 1;
+	} while (!try_cmpxchg128_local(&pcp->loaded.full, &old.full, new.full));
+	return true;
+}
+
+/* Put @n linked stacks on the list if it is still empty. */
+static bool costack_pcp_install(struct costack_pcp *pcp, struct costack *first, u32 n)
+{
+	union costack_head old, new;
+
+	old.tag = READ_ONCE(pcp->loaded.tag);
+	old.first = READ_ONCE(pcp->loaded.first);
+	do {
+		if (old.first)
+			return false;
+		new.first = first;
+		new.tag = old.tag + COSTACK_TAG_CHANGE + n;
+	} while (!try_cmpxchg128_local(&pcp->loaded.full, &old.full, new.full));
+	return true;
+}
+
+/* Take the whole list as a magazine if it holds at least @min stacks. */
+static struct costack *costack_pcp_detach(struct costack_pcp *pcp, u32 min)
+{
+	union costack_head old, new;
+
+	old.tag = READ_ONCE(pcp->loaded.tag);
+	old.first = READ_ONCE(pcp->loaded.first);
+	do {
+		if ((old.tag & COSTACK_TAG_COUNT) < min)
+			return NULL;
+		new.first = NULL;
+		new.tag = (old.tag & ~COSTACK_TAG_COUNT) + COSTACK_TAG_CHANGE;
+	} while (!try_cmpxchg128_local(&pcp->loaded.full, &old.full, new.full));
+	WRITE_ONCE(old.first->chain_count, old.tag & COSTACK_TAG_COUNT);
+	return old.first;
+}
+
+static void costack_list_push(union costack_head *list, struct costack *chain)
+{
+	union costack_head old, new;
+
+	old.tag = READ_ONCE(list->tag);
+	old.first = READ_ONCE(list->first);
+	do {
+		WRITE_ONCE(chain->chain_next, old.first);
+		new.first = chain;
+		new.tag = old.tag + COSTACK_TAG_CHANGE;
+	} while (!try_cmpxchg128(&list->full, &old.full, new.full));
+}
+
+static struct costack *costack_list_pop(union costack_head *list)
+{
+	union costack_head old, new;
+
+	old.tag = READ_ONCE(list->tag);
+	old.first = READ_ONCE(list->first);
+	do {
+		if (!old.first)
+			return NULL;
+		new.first = READ_ONCE(old.first->chain_next);
+		new.tag = old.tag + COSTACK_TAG_CHANGE;
+	} while (!try_cmpxchg128(&list->full, &old.full, new.full));
+	return old.first;
+}
+
+/* Depot */
+
+static void costack_depot_push(struct costack_depot *depot, struct costack *chain, bool cold)
+{
+	unsigned int hot = READ_ONCE(depot->hot);
+
+	atomic_add(chain->chain_count, &depot->count);
+	costack_list_push(&depot->list[cold ? !hot : hot], chain);
+	if (!atomic_read(&costack_trim_armed))
+		costack_ask();
+}
+
+static struct costack *costack_depot_pop(struct costack_depot *depot)
+{
+	unsigned int hot = READ_ONCE(depot->hot);
+	struct costack *chain;
+	int left;
+
+	chain = costack_list_pop(&depot->list[hot]);
+	if (!chain)
+		chain = costack_list_pop(&depot->list[!hot]);
+	if (!chain)
+		return NULL;
+	left = atomic_sub_return(chain->chain_count, &depot->count);
+	if (left < READ_ONCE(depot->low))
+		WRITE_ONCE(depot->low, left);
+	if (left < READ_ONCE(depot->target) || !atomic_read(&costack_trim_armed))
+		costack_ask();
+	return chain;
+}
+
+static struct costack *costack_pool_pop_chain(struct costack_pool *pool)
+{
+	int home = numa_node_id(), nid;
+	struct costack *chain;
+
+	chain = costack_depot_pop(pool->depot[home]);
+	if (chain || nr_node_ids == 1)
+		return chain;
+	for_each_node(nid) {
+		if (nid == home)
+			continue;
+		chain = costack_depot_pop(pool->depot[nid]);
+		if (chain)
+			return chain;
+	}
+	return NULL;
+}
+
+/* Obtaining from and returning to the kernel */
+
+static void costack_handle_init(struct costack *cs, struct costack_pool *pool)
+{
+	WRITE_ONCE(cs->next, NULL);
+	WRITE_ONCE(cs->chain_next, NULL);
+	WRITE_ONCE(cs->chain_count, 1);
+	cs->mem = NULL;
+	cs->size = pool->size;
+	cs->dirty = 0;
+	cs->pool = pool;
+	refcount_set(&cs->ref, 0);
+}
+
+static struct costack *costack_handle_get(struct costack_pool *pool, enum costack_mode mode,
+					  int node)
+{
+	struct costack *cs;
+
+	if (mode == COSTACK_MODE_NOLOCK) {
+		preempt_disable_notrace();
+		cs = costack_list_pop(&costack_spares);
+		preempt_enable_notrace();
+		if (cs)
+			atomic_dec(&costack_nr_spares);
+	} else {
+		gfp_t gfp = mode == COSTACK_MODE_ATOMIC ? GFP_ATOMIC : GFP_KERNEL;
+
+		cs = kmem_cache_alloc_node(costack_handles, gfp | __GFP_NOWARN, node);
+	}
+	if (cs)
+		costack_handle_init(cs, pool);
+	return cs;
+}
+
+static void costack_spare_put(struct costack *cs)
+{
+	atomic_inc(&costack_nr_spares);
+	preempt_disable_notrace();
+	costack_list_push(&costack_spares, cs);
+	preempt_enable_notrace();
+}
+
+/* Obtain one stack, counted; @source is written on failure only. */
+static struct costack *costack_obtain(struct costack_pool *pool, enum costack_mode mode,
+				      int node, enum costack_source *source)
+{
+	struct costack *cs;
+
+	if (atomic64_add_return(pool->size, &costack_bytes) > costack_limit) {
+		*source = COSTACK_FAIL_LIMIT;
+		goto err_bytes;
+	}
+	*source = COSTACK_FAIL_NOMEM;
+	cs = costack_handle_get(pool, mode, node);
+	if (!cs)
+		goto err_bytes;
+	cs->mem = costack_backing_obtain(pool->backing, mode, pool->size, node, &cs->allocator);
+	if (!cs->mem)
+		goto err_handle;
+	atomic_long_inc(&pool->obtained);
+	return cs;
+
+err_handle:
+	if (mode == COSTACK_MODE_NOLOCK)
+		costack_spare_put(cs);
+	else
+		kmem_cache_free(costack_handles, cs);
+err_bytes:
+	atomic64_sub(pool->size, &costack_bytes);
+	return NULL;
+}
+
+/* Return the stacks of a chain to the kernel. Process context. */
+static int costack_return_chain(struct costack *chain)
+{
+	struct costack_pool *pool = chain->pool;
+	struct costack *next;
+	int n = 0;
+
+	for (; chain; chain = next, n++) {
+		next = chain->next;
+		costack_backing_return(chain->mem, chain->allocator);
+		kmem_cache_free(costack_handles, chain);
+	}
+	atomic64_sub((u64)n * pool->size, &costack_bytes);
+	atomic_long_add(n, &pool->returned);
+	return n;
+}
+
+/*
+ * The depots could not serve: obtain from the kernel if the context can, and
+ * let the depot know that it was too small.
+ */
+static struct costack *costack_pool_grow(struct costack_pool *pool, enum costack_mode mode,
+					 enum costack_source *source)
+{
+	static const enum costack_source source_of_mode[] = {
+		[COSTACK_MODE_NOLOCK] = COSTACK_SRC_NOLOCK,
+		[COSTACK_MODE_ATOMIC] = COSTACK_SRC_ATOMIC,
+		[COSTACK_MODE_SLEEPABLE] = COSTACK_SRC_KERNEL,
+	};
+	struct costack *cs = NULL;
+
+	atomic_inc(&pool->depot[numa_node_id()]->misses);
+	costack_ask();
+	if (costack_backing_can(pool->backing, mode, pool->size))
+		cs = costack_obtain(pool, mode, NUMA_NO_NODE, source);
+	else
+		*source = COSTACK_FAIL_EMPTY;
+	if (!cs) {
+		atomic_long_inc(&pool->failed);
+		return NULL;
+	}
+	atomic_long_inc(&pool->grown);
+	this_cpu_inc(pool->pcp->allocs);
+	*source = source_of_mode[mode];
+	return cs;
+}
+
+static noinline struct costack *costack_pool_get_slow(struct costack_pool *pool,
+						      enum costack_mode mode,
+						      enum costack_source *source)
+{
+	struct costack *chain, *rest;
+	struct costack_pcp *pcp;
+	u32 n;
+
+	preempt_disable_notrace();
+	pcp = this_cpu_ptr(pool->pcp);
+	*source = COSTACK_SRC_MAGAZINE;
+	chain = this_cpu_xchg(pool->pcp->prev, NULL);
+	if (!chain) {
+		*source = COSTACK_SRC_DEPOT;
+		chain = costack_pool_pop_chain(pool);
+	}
+	if (chain) {
+		rest = chain->next;
+		n = chain->chain_count - 1;
+		/*
+		 * An interrupt may have given stacks back meanwhile. Then
+		 * there are two magazines too many for one list.
+		 */
+		if (n && !costack_pcp_install(pcp, rest, n)) {
+			WRITE_ONCE(rest->chain_count, n);
+			costack_depot_push(pool->depot[numa_node_id()], rest, false);
+		}
+		this_cpu_inc(pool->pcp->allocs);
+	}
+	preempt_enable_notrace();
+	return chain ?: costack_pool_grow(pool, mode, source);
+}
+
+/**
+ * costack_pool_get() - take a stack
+ * @pool: where from
+ * @mode: what the caller's context allows; decides what happens when the pool
+ *	is empty
+ * @source: written: where the stack is from, or why there is none
+ *
+ * The contents are what the last holder left.
+ *
+ * Context: any, NMI included, if @mode says so.
+ * Return: a stack that the caller owns, or NULL.
+ */
+struct costack *costack_pool_get(struct costack_pool *pool, enum costack_mode mode,
+				 enum costack_source *source)
+{
+	struct costack *cs;
+
+	preempt_disable_notrace();
+	cs = costack_pcp_pop(this_cpu_ptr(pool->pcp));
+	if (likely(cs))
+		this_cpu_inc(pool->pcp->allocs);
+	preempt_enable_notrace();
+	if (unlikely(!cs))
+		return costack_pool_get_slow(pool, mode, source);
+	*source = COSTACK_SRC_MAGAZINE;
+	return cs;
+}
+
+static noinline void costack_pool_put_slow(struct costack_pcp *pcp, struct costack *cs)
+{
+	struct costack_pool *pool = cs->pool;
+	struct costack *chain;
+
+	do {
+		chain = costack_pcp_detach(pcp, pool->magazine);
+		if (chain)
+			chain = this_cpu_xchg(pool->pcp->prev, chain);
+		if (chain)
+			costack_depot_push(pool->depot[numa_node_id()], chain, false);
+	} while (!costack_pcp_push(pcp, cs, pool->magazine));
+}
+
+/**
+ * costack_pool_put() - give a stack back
+ * @cs: the stack; not the caller's afterwards
+ *
+ * On whatever CPU it was taken. Never calls an allocator.
+ *
+ * Context: any, NMI included.
+ */
+void costack_pool_put(struct costack *cs)
+{
+	struct costack_pool *pool = cs->pool;
+	struct costack_pcp *pcp;
+
+	preempt_disable_notrace();
+	pcp = this_cpu_ptr(pool->pcp);
+	this_cpu_inc(pool->pcp->frees);
+	if (unlikely(!costack_pcp_push(pcp, cs, pool->magazine)))
+		costack_pool_put_slow(pcp, cs);
+	preempt_enable_notrace();
+}
+
+/* Refill */
+
+static void costack_spares_refill(void)
+{
+	struct costack *cs;
+
+	if (!COSTACK_NOLOCK_MAX)
+		return;
+	while (atomic_read(&costack_nr_spares) < COSTACK_SPARE_HANDLES) {
+		cs = kmem_cache_alloc(costack_handles, GFP_KERNEL | __GFP_NOWARN);
+		if (!cs)
+			return;
+		costack_spare_put(cs);
+	}
+}
+
+/* Obtain up to @n stacks as one chain and put it into the depot. */
+static int costack_depot_refill(struct costack_pool *pool, struct costack_depot *depot, int n)
+{
+	struct costack *chain = NULL, *cs;
+	enum costack_source ignored;
+	int got;
+
+	for (got = 0; got < n; got++) {
+		cs = costack_obtain(pool, COSTACK_MODE_REFILL, depot->nid, &ignored);
+		if (!cs)
+			break;
+		WRITE_ONCE(cs->next, chain);
+		chain = cs;
+	}
+	if (!chain)
+		return 0;
+	WRITE_ONCE(chain->chain_count, got);
+	preempt_disable_notrace();
+	costack_depot_push(depot, chain, false);
+	preempt_enable_notrace();
+	atomic_long_add(got, &pool->refilled);
+	trace_costack_refill(pool->size, pool->backing, depot->nid, got);
+	return got;
+}
+
+/* The most that a depot keeps ready, however large the demand. */
+static int costack_target_max(struct costack_pool *pool)
+{
+	return clamp_t(u64, costack_limit / (4 * pool->size), pool->reserve, INT_MAX / 2);
+}
+
+static void costack_refill_work(struct work_struct *work)
+{
+	struct costack_pool *pool;
+	struct costack_depot *depot;
+	int nid, want;
+	unsigned int i;
+
+	costack_spares_refill();
+	for (i = 0; i < COSTACK_NR_POOLS; i++) {
+		pool = &costack_pools[i];
+		if (!pool->pcp)
+			continue;
+		for_each_online_node(nid) {
+			depot = pool->depot[nid];
+			want = min(pool->reserve + atomic_read(&depot->misses),
+				   costack_target_max(pool));
+			if (want > depot->target)
+				WRITE_ONCE(depot->target, want);
+			do {
+				want = depot->target - atomic_read(&depot->count);
+				want = min(want, (int)pool->magazine);
+			} while (want > 0 && costack_depot_refill(pool, depot, want));
+			cond_resched();
+		}
+	}
+}
+
+/* Trim */
+
+/* Return magazines to the kernel while the depot stays at @keep or above. */
+static int costack_depot_trim(struct costack_pool *pool, struct costack_depot *depot,
+			      unsigned int list, int keep, int max)
+{
+	struct costack *chain;
+	int n = 0;
+
+	while (n < max && atomic_read(&depot->count) > keep) {
+		preempt_disable_notrace();
+		chain = costack_list_pop(&depot->list[list]);
+		preempt_enable_notrace();
+		if (!chain)
+			break;
+		if (atomic_sub_return(chain->chain_count, &depot->count) < keep) {
+			preempt_disable_notrace();
+			atomic_add(chain->chain_count, &depot->count);
+			costack_list_push(&depot->list[list], chain);
+			preempt_enable_notrace();
+			break;
+		}
+		n += costack_return_chain(chain);
+		cond_resched();
+	}
+	if (n) {
+		atomic_long_add(n, &pool->trimmed);
+		trace_costack_trim(pool->size, pool->backing, depot->nid, n);
+	}
+	return n;
+}
+
+static bool costack_pcp_idle(struct costack_pcp *pcp)
+{
+	return READ_ONCE(pcp->loaded.tag) == pcp->seen_tag &&
+	       (READ_ONCE(pcp->loaded.first) || READ_ONCE(pcp->prev));
+}
+
+/*
+ * Empty this CPU's idle magazines into the cold lists: they have not been used
+ * for a period. By IPI, with interrupts off.
+ */
+static void costack_flush_idle(void *unused)
+{
+	struct costack_pool *pool;
+	struct costack *chain;
+	struct costack_pcp *pcp;
+	unsigned int i;
+
+	for (i = 0; i < COSTACK_NR_POOLS; i++) {
+		pool = &costack_pools[i];
+		if (!pool->pcp)
+			continue;
+		pcp = this_cpu_ptr(pool->pcp);
+		if (!costack_pcp_idle(pcp))
+			continue;
+		chain = this_cpu_xchg(pool->pcp->prev, NULL);
+		if (chain)
+			costack_depot_push(pool->depot[numa_node_id()], chain, true);
+		chain = costack_pcp_detach(pcp, 1);
+		if (chain)
+			costack_depot_push(pool->depot[numa_node_id()], chain, true);
+	}
+}
+
+static bool costack_cpu_idle(unsigned int cpu)
+{
+	unsigned int i;
+
+	for (i = 0; i < COSTACK_NR_POOLS; i++) {
+		if (costack_pools[i].pcp &&
+		    costack_pcp_idle(per_cpu_ptr(costack_pools[i].pcp, cpu)))
+			return true;
+	}
+	return false;
+}
+
+static void costack_flush_cpus(void)
+{
+	struct costack_pcp *pcp;
+	unsigned int cpu, i;
+
+	cpus_read_lock();
+	for_each_online_cpu(cpu) {
+		if (costack_cpu_idle(cpu))
+			smp_call_function_single(cpu, costack_flush_idle, NULL, 1);
+		for (i = 0; i < COSTACK_NR_POOLS; i++) {
+			if (!costack_pools[i].pcp)
+				continue;
+			pcp = per_cpu_ptr(costack_pools[i].pcp, cpu);
+			pcp->seen_tag = READ_ONCE(pcp->loaded.tag);
+		}
+	}
+	cpus_read_unlock();
+}
+
+static void costack_depot_period(struct costack_pool *pool, struct costack_depot *depot)
+{
+	int demand = depot->start - READ_ONCE(depot->low) + atomic_xchg(&depot->misses, 0);
+	unsigned int cold = !depot->hot;
+	int count;
+
+	WRITE_ONCE(depot->target, clamp(demand, pool->reserve, costack_target_max(pool)));
+	costack_depot_trim(pool, depot, cold, depot->target, INT_MAX);
+	WRITE_ONCE(depot->hot, cold);
+	count = atomic_read(&depot->count);
+	depot->start = count;
+	WRITE_ONCE(depot->low, count);
+}
+
+/* Is there nothing that a further period could change? */
+static bool costack_quiet(void)
+{
+	struct costack_pool_sum sum;
+	struct costack_pool *pool;
+	unsigned int i;
+	int nid;
+
+	for (i = 0; i < COSTACK_NR_POOLS; i++) {
+		pool = &costack_pools[i];
+		if (!pool->pcp)
+			continue;
+		costack_pool_sum(pool, &sum);
+		if (sum.live || sum.cached_cpu)
+			return false;
+		for_each_node(nid) {
+			struct costack_depot *depot = pool->depot[nid];
+
+			if (depot->target > pool->reserve ||
+			    atomic_read(&depot->count) >= pool->reserve + (int)pool->magazine)
+				return false;
+		}
+	}
+	return true;
+}
+
+static void costack_trim_work(struct work_struct *work)
+{
+	unsigned int i;
+	int nid;
+
+	mutex_lock(&costack_trim_lock);
+	costack_flush_cpus();
+	for (i = 0; i < COSTACK_NR_POOLS; i++) {
+		if (!costack_pools[i].pcp)
+			continue;
+		for_each_node(nid)
+			costack_depot_period(&costack_pools[i], costack_pools[i].depot[nid]);
+	}
+	mutex_unlock(&costack_trim_lock);
+
+	/*
+	 * Stop when nothing is left to do: an idle machine is not woken for us.
+	 * Whoever next uses a depot arms the worker again; the second look is
+	 * for one who did so before he could see that it was disarmed.
+	 */
+	if (costack_quiet()) {
+		atomic_set(&costack_trim_armed, 0);
+		smp_mb__after_atomic();
+		if (costack_quiet() || atomic_xchg(&costack_trim_armed, 1))
+			return;
+	}
+	queue_delayed_work(costack_wq, &costack_trim, costack_trim_period);
+}
+
+/*
+ * Shrinker: kmalloc pools alone. Guarded memory goes back by age; vfree() in
+ * reclaim could meet the mutex of a vmalloc that reclaims.
+ */
+
+static unsigned long costack_shrink_count(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	unsigned long n = 0;
+	unsigned int i;
+	int nid;
+
+	for (i = 0; i < COSTACK_NR_POOLS; i++) {
+		struct costack_pool *pool = &costack_pools[i];
+
+		if (!pool->pcp || pool->backing != COSTACK_BACKING_KMALLOC)
+			continue;
+		for_each_node(nid)
+			n += max(atomic_read(&pool->depot[nid]->count) - pool->reserve, 0);
+	}
+	return n ?: SHRINK_EMPTY;
+}
+
+static unsigned long costack_shrink_scan(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	int max = min(sc->nr_to_scan, INT_MAX);
+	unsigned long freed = 0;
+	unsigned int i;
+	int nid;
+
+	/* The worker may hold the lock; it is trimming then. */
+	if (!mutex_trylock(&costack_trim_lock))
+		return SHRINK_STOP;
+	for (i = 0; i < COSTACK_NR_POOLS; i++) {
+		struct costack_pool *pool = &costack_pools[i];
+
+		if (!pool->pcp || pool->backing != COSTACK_BACKING_KMALLOC)
+			continue;
+		for_each_node(nid) {
+			struct costack_depot *depot = pool->depot[nid];
+
+			WRITE_ONCE(depot->target, pool->reserve);
+			freed += costack_depot_trim(pool, depot, !depot->hot, pool->reserve,
+						    max - freed);
+			freed += costack_depot_trim(pool, depot, depot->hot, pool->reserve,
+						    max - freed);
+			if (freed >= max)
+				goto out;
+		}
+	}
+out:
+	mutex_unlock(&costack_trim_lock);
+	return freed ?: SHRINK_STOP;
+}
+
+/* Hotplug */
+
+/* @cpu is dead, or nobody runs any more: its lists may be taken from here. */
+static void costack_drain_cpu(unsigned int cpu)
+{
+	struct costack_depot *depot;
+	struct costack *chain;
+	struct costack_pcp *pcp;
+	unsigned int i;
+
+	preempt_disable();
+	for (i = 0; i < COSTACK_NR_POOLS; i++) {
+		if (!costack_pools[i].pcp)
+			continue;
+		pcp = per_cpu_ptr(costack_pools[i].pcp, cpu);
+		depot = costack_pools[i].depot[cpu_to_node(cpu)];
+		chain = xchg(&pcp->prev, NULL);
+		if (chain)
+			costack_depot_push(depot, chain, false);
+		chain = costack_pcp_detach(pcp, 1);
+		if (chain)
+			costack_depot_push(depot, chain, false);
+	}
+	preempt_enable();
+}
+
+static int costack_cpu_dead(unsigned int cpu)
+{
+	costack_drain_cpu(cpu);
+	return 0;
+}
+
+/* Looking */
+
+/**
+ * costack_pool_find() - the pool for stacks of a size
+ * @size: bytes, 1 to COSTACK_SIZE_MAX
+ * @backing: kind of memory
+ *
+ * Guarded memory comes in whole pages, so smaller sizes are rounded up to one.
+ *
+ * Context: any.
+ * Return: the pool; its stacks hold @size bytes or more.
+ */
+struct costack_pool *costack_pool_find(u32 size, enum costack_backing backing)
+{
+	unsigned int class;
+
+	if (backing == COSTACK_BACKING_GUARD)
+		size = max_t(u32, size, PAGE_SIZE);
+	class = size <= COSTACK_SIZE_MIN ? 0 : fls(size - 1) - ilog2(COSTACK_SIZE_MIN);
+	return &costack_pools[backing * COSTACK_NR_CLASSES + class];
+}
+
+/**
+ * costack_pool_nth() - go over all pools
+ * @n: counts from 0
+ *
+ * Context: any.
+ * Return: a pool, or NULL after the last.
+ */
+struct costack_pool *costack_pool_nth(unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < COSTACK_NR_POOLS; i++) {
+		if (costack_pools[i].pcp && !n--)
+			return &costack_pools[i];
+	}
+	return NULL;
+}
+
+/**
+ * costack_pool_sum() - figures of a pool
+ * @pool: the pool
+ * @sum: written
+ *
+ * Context: any; goes over all CPUs.
+ */
+void costack_pool_sum(struct costack_pool *pool, struct costack_pool_sum *sum)
+{
+	struct costack *prev;
+	struct costack_pcp *pcp;
+	unsigned int cpu;
+	int nid;
+
+	memset(sum, 0, sizeof(*sum));
+	/* Frees first: a stack freed between the two readings would make live negative. */
+	for_each_possible_cpu(cpu)
+		sum->frees += READ_ONCE(per_cpu_ptr(pool->pcp, cpu)->frees);
+	for_each_possible_cpu(cpu) {
+		pcp = per_cpu_ptr(pool->pcp, cpu);
+		sum->allocs += READ_ONCE(pcp->allocs);
+		sum->cached_cpu += READ_ONCE(pcp->loaded.tag) & COSTACK_TAG_COUNT;
+		rcu_read_lock();
+		prev = READ_ONCE(pcp->prev);
+		if (prev)
+			sum->cached_cpu += READ_ONCE(prev->chain_count);
+		rcu_read_unlock();
+	}
+	sum->live = sum->allocs - sum->frees;
+	for_each_node(nid) {
+		sum->cached_depot += atomic_read(&pool->depot[nid]->count);
+		sum->target += READ_ONCE(pool->depot[nid]->target);
+	}
+	sum->obtained = atomic_long_read(&pool->obtained);
+	sum->returned = atomic_long_read(&pool->returned);
+	sum->refilled = atomic_long_read(&pool->refilled);
+	sum->grown = atomic_long_read(&pool->grown);
+	sum->trimmed = atomic_long_read(&pool->trimmed);
+	sum->failed = atomic_long_read(&pool->failed);
+}
+
+/**
+ * costack_pools_limit() - bytes that all stacks together may take
+ *
+ * Context: any.
+ * Return: the limit in bytes.
+ */
+u64 costack_pools_limit(void)
+{
+	return costack_limit;
+}
+
+/**
+ * costack_pools_bytes() - bytes of all stacks, live and cached
+ *
+ * Context: any.
+ * Return: bytes obtained from the kernel and not returned.
+ */
+u64 costack_pools_bytes(void)
+{
+	return atomic64_read(&costack_bytes);
+}
+
+/* Init and exit */
+
+static void costack_pool_fini(struct costack_pool *pool)
+{
+	struct costack *chain;
+	int nid, list;
+
+	for_each_node(nid) {
+		if (!pool->depot || !pool->depot[nid])
+			continue;
+		for (list = 0; list < 2; list++) {
+			preempt_disable();
+			while ((chain = costack_list_pop(&pool->depot[nid]->list[list]))) {
+				preempt_enable();
+				costack_return_chain(chain);
+				preempt_disable();
+			}
+			preempt_enable();
+		}
+		kfree(pool->depot[nid]);
+	}
+	WARN(atomic_long_read(&pool->obtained) != atomic_long_read(&pool->returned),
+	     "%ld stacks of %u bytes are lost",
+	     atomic_long_read(&pool->obtained) - atomic_long_read(&pool->returned), pool->size);
+	kfree(pool->depot);
+	free_percpu(pool->pcp);
+	memset(pool, 0, sizeof(*pool));
+}
+
+static int costack_pool_init(struct costack_pool *pool, enum costack_backing backing,
+			     u32 size, unsigned int reserve)
+{
+	struct costack_depot *depot;
+	int nid;
+
+	pool->size = size;
+	pool->backing = backing;
+	pool->reserve = reserve;
+	pool->magazine = clamp(COSTACK_MAGAZINE_BYTES / size, COSTACK_MAGAZINE_MIN,
+			       COSTACK_MAGAZINE_MAX);
+	pool->depot = kcalloc(nr_node_ids, sizeof(*pool->depot), GFP_KERNEL);
+	if (!pool->depot)
+		return -ENOMEM;
+	for_each_node(nid) {
+		depot = kzalloc_node(sizeof(*depot), GFP_KERNEL,
+				     node_online(nid) ? nid : NUMA_NO_NODE);
+		if (!depot)
+			return -ENOMEM;
+		depot->nid = nid;
+		depot->target = reserve;
+		pool->depot[nid] = depot;
+	}
+	pool->pcp = alloc_percpu(struct costack_pcp);
+	return pool->pcp ? 0 : -ENOMEM;
+}
+
+static void costack_pools_fini(void)
+{
+	struct costack *cs;
+	unsigned int i;
+
+	for (i = 0; i < COSTACK_NR_POOLS; i++)
+		costack_pool_fini(&costack_pools[i]);
+	for (;;) {
+		preempt_disable();
+		cs = costack_list_pop(&costack_spares);
+		preempt_enable();
+		if (!cs)
+			break;
+		kmem_cache_free(costack_handles, cs);
+	}
+	kmem_cache_destroy(costack_handles);
+}
+
+/**
+ * costack_pools_init() - make all pools and fill their reserves
+ * @config: sizes and limits; checked by the caller
+ *
+ * Context: process, may sleep.
+ * Return: 0, -EOPNOTSUPP when the CPU lacks the 128-bit exchange, -ENOMEM, or
+ * the error of registering with CPU hotplug.
+ */
+int __init costack_pools_init(const struct costack_pool_config *config)
+{
+	unsigned int class;
+	u32 size;
+	int ret;
+
+	if (!system_has_cmpxchg128()) {
+		pr_err("this CPU has no 128-bit compare-and-exchange (cx16)\n");
+		return -EOPNOTSUPP;
+	}
+	costack_limit = config->limit;
+	costack_trim_period = msecs_to_jiffies(config->trim_ms);
+
+	costack_handles = kmem_cache_create("costack", sizeof(struct costack),
+					    __alignof__(struct costack),
+					    SLAB_TYPESAFE_BY_RCU, NULL);
+	if (!costack_handles)
+		return -ENOMEM;
+	ret = -ENOMEM;
+	for (class = 0; class < COSTACK_NR_CLASSES; class++) {
+		size = COSTACK_SIZE_MIN << class;
+		ret = costack_pool_init(costack_pool_find(size, COSTACK_BACKING_KMALLOC),
+					COSTACK_BACKING_KMALLOC, size, config->reserve[class]);
+		if (ret)
+			goto err_pools;
+		if (size < PAGE_SIZE)
+			continue;
+		ret = costack_pool_init(costack_pool_find(size, COSTACK_BACKING_GUARD),
+					COSTACK_BACKING_GUARD, size, config->guard_reserve);
+		if (ret)
+			goto err_pools;
+	}
+	costack_wq = alloc_workqueue("costack", WQ_UNBOUND | WQ_FREEZABLE, 0);
+	if (!costack_wq) {
+		ret = -ENOMEM;
+		goto err_pools;
+	}
+	ret = cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "costack:dead", NULL,
+					costack_cpu_dead);
+	if (ret < 0)
+		goto err_wq;
+	costack_cpuhp_state = ret;
+	costack_shrinker = shrinker_alloc(0, "costack");
+	if (!costack_shrinker) {
+		ret = -ENOMEM;
+		goto err_cpuhp;
+	}
+	costack_shrinker->count_objects = costack_shrink_count;
+	costack_shrinker->scan_objects = costack_shrink_scan;
+	shrinker_register(costack_shrinker);
+
+	/* The first program may run the moment that it is loaded: be full before. */
+	queue_work(costack_wq, &costack_refill);
+	flush_work(&costack_refill);
+	return 0;
+
+err_cpuhp:
+	cpuhp_remove_state_nocalls(costack_cpuhp_state);
+err_wq:
+	destroy_workqueue(costack_wq);
+err_pools:
+	costack_pools_fini();
+	return ret;
+}
+
+/**
+ * costack_pools_exit() - return everything
+ *
+ * Nobody may hold a stack any more, nor ask for one.
+ *
+ * Context: process, may sleep.
+ */
+void costack_pools_exit(void)
+{
+	unsigned int cpu;
+
+	shrinker_free(costack_shrinker);
+	cpuhp_remove_state_nocalls(costack_cpuhp_state);
+	/* From here nothing is armed: draining asks for the worker, and is told it runs. */
+	atomic_set(&costack_trim_armed, 1);
+	irq_work_sync(&costack_irq_work);
+	cancel_delayed_work_sync(&costack_trim);
+	atomic_set(&costack_trim_armed, 1);
+	cancel_work_sync(&costack_refill);
+	for_each_possible_cpu(cpu)
+		costack_drain_cpu(cpu);
+	destroy_workqueue(costack_wq);
+	costack_pools_fini();
+}

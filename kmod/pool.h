@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Pool: stacks of one size class and one kind of memory, kept ready for any
+ * context. Knows no BPF.
+ *
+ * Each stack has a handle of one cache line, struct costack, allocated with its
+ * memory and kept with it; lists link handles, so taking and giving back a
+ * stack touches that line and never the memory behind it.
+ *
+ *   CPU 0: loaded -> cs -> cs -> cs      taken and given back here, LIFO
+ *          prev   -> [full magazine]     so that a swing around a boundary
+ *   CPU 1: ...                           does not go to the depot each time
+ *   node:  depot  -> [magazine] -> [magazine] -> ...   exchanged whole
+ *
+ * That is Bonwick's magazine layer (J. Bonwick, J. Adams: Magazines and Vmem,
+ * USENIX 2001), with lists in the place of arrays. Why it is safe in NMI, in
+ * the slab allocator, and in a tracing program that interrupts this very code:
+ * there is no lock. Every list head is a pair (first, tag) changed by a 128-bit
+ * compare-and-exchange, without the LOCK prefix for the CPU's own list, and the
+ * tag counts changes, so that a list that was popped and pushed in between
+ * is told apart (SLUB's lockless fast path did the same: 8a5ec0ba42c4 "Lockless
+ * (and preemptless) fastpaths for slub"). The link of a handle that somebody else
+ * has just taken may be read; handles are type-stable (SLAB_TYPESAFE_BY_RCU)
+ * and readers have preemption disabled, so this is a read of a stale link, and
+ * the exchange then fails.
+ *
+ * The depot has two lists. Magazines are put on the hot one; once a period the
+ * two change roles. What is still on the cold one when its period ends has not
+ * been used for a whole period: it goes back to the kernel, down to the
+ * target. There is never a moment in which the depot's stacks are on no list.
+ *
+ * Target: the reserve (the floor, a module parameter) or what the last period
+ * took out of the depot, whichever is more (Bonwick's working set: the
+ * lowest level of a period is what nobody needed). Refill and trim run
+ * in a worker; any context asks for them through an irq_work.
+ */
+#ifndef _COSTACK_POOL_H
+#define _COSTACK_POOL_H
+
+#include <linux/atomic.h>
+#include <linux/cache.h>
+#include <linux/percpu.h>
+#include <linux/refcount.h>
+#include <linux/types.h>
+
+#include "../bpf/costack_types.h"
+#include "backing.h"
+
+#define COSTACK_NR_CLASSES	8	/* 512 bytes << 0..7 */
+
+struct costack_pool;
+
+/**
+ * struct costack - handle of one stack
+ * @next: link of the list the stack is on; the holder's otherwise
+ * @mem: the stack's memory; constant
+ * @size: bytes at @mem; constant
+ * @dirty: bytes from the start of @mem that may differ from zero; only grows
+ *	(cmpxchg) while the stack is held, reset by the next allocation
+ * @ref: references; 0 in the pool
+ * @chain_count: stacks in the magazine of which this is the first; written
+ *	before the magazine is published, by its only owner
+ * @chain_next: next magazine in the depot; as @chain_count
+ * @pool: where the stack belongs; constant
+ * @allocator: for costack_backing_return(); constant
+ *
+ * For BPF programs this is an opaque type; they hold it as a referenced kptr.
+ */
+struct costack {
+	struct costack *next;
+	void *mem;
+	u32 size;
+	u32 dirty;
+	refcount_t ref;
+	u32 chain_count;
+	struct costack *chain_next;
+	struct costack_pool *pool;
+	u8 allocator;
+} ____cacheline_aligned;
+
+/**
+ * union costack_head - head of a lock-free list
+ * @first: first handle, or NULL
+ * @tag: number of changes; on a CPU's list the low 16 bits count its stacks
+ * @full: both, for the 128-bit exchange
+ */
+union costack_head {
+	struct {
+		struct costack *first;
+		u64 tag;
+	};
+	u128 full;
+};
+
+#define COSTACK_TAG_COUNT	0xffffULL
+#define COSTACK_TAG_CHANGE	0x10000ULL
+
+/**
+ * struct costack_pcp - one CPU's share of a pool
+ * @loaded: the list in use; changed by this CPU alone, any context,
+ *	cmpxchg128_local; by another CPU once this one is dead
+ * @prev: a whole magazine, or NULL; changed by this CPU alone, this_cpu_xchg
+ * @allocs: stacks handed out on this CPU; this_cpu_inc
+ * @frees: stacks given back on this CPU; this_cpu_inc
+ * @seen_tag: @loaded's tag when the trim worker last looked; the worker's
+ */
+struct costack_pcp {
+	union costack_head loaded;
+	struct costack *prev;
+	u64 allocs;
+	u64 frees;
+	u64 seen_tag;
+} ____cacheline_aligned;
+
+/**
+ * struct costack_depot - the shared magazines of one NUMA node
+ * @list: hot and cold magazines; try_cmpxchg128
+ * @hot: index of the hot list; written by the trim worker
+ * @nid: the node; constant
+ * @count: stacks on both lists; raised before a magazine is put there, lowered
+ *	after it was taken
+ * @misses: allocations since the last period that found the depot empty
+ * @low: lowest @count in this period; a racy minimum, an estimate
+ * @start: @count when this period began; the trim worker's
+ * @target: stacks to keep ready; written by the worker
+ */
+struct costack_depot {
+	union costack_head list[2];
+	unsigned int hot;
+	int nid;
+	atomic_t count ____cacheline_aligned;
+	atomic_t misses;
+	int low;
+	int start;
+	int target;
+};
+
+/**
+ * struct costack_pool - all stacks of one class and backing
+ * @pcp: per CPU
+ * @depot: per NUMA node, nr_node_ids of them
+ * @size: bytes of a stack; constant
+ * @backing: kind of memory; constant
+ * @magazine: stacks in a full magazine; constant
+ * @reserve: floor of each depot; constant
+ * @obtained: stacks obtained from the kernel, ever
+ * @returned: stacks returned to the kernel, ever
+ * @refilled: those of @obtained that the worker fetched ahead of demand
+ * @grown: those of @obtained that an allocation fetched for itself
+ * @trimmed: those of @returned that age or memory pressure sent back
+ * @failed: allocations that got nothing
+ */
+struct costack_pool {
+	struct costack_pcp __percpu *pcp;
+	struct costack_depot **depot;
+	u32 size;
+	enum costack_backing backing;
+	u32 magazine;
+	int reserve;
+	atomic_long_t obtained ____cacheline_aligned;
+	atomic_long_t returned;
+	atomic_long_t refilled;
+	atomic_long_t grown;
+	atomic_long_t trimmed;
+	atomic_long_t failed;
+};
+
+/**
+ * enum costack_source - where an allocation was served from, or why it was not
+ * @COSTACK_SRC_MAGAZINE: this CPU's magazines
+ * @COSTACK_SRC_DEPOT: the depot
+ * @COSTACK_SRC_KERNEL: obtained with GFP_KERNEL
+ * @COSTACK_SRC_ATOMIC: obtained with GFP_ATOMIC
+ * @COSTACK_SRC_NOLOCK: obtained with kmalloc_nolock()
+ * @COSTACK_NR_SOURCES: how many sources there are
+ * @COSTACK_FAIL_LIMIT: the limit on all stacks is reached
+ * @COSTACK_FAIL_NOMEM: the kernel had no memory
+ * @COSTACK_FAIL_EMPTY: the pool is empty and this context cannot obtain
+ * @COSTACK_FAIL_SIZE: not a size that there is; decided above the pool
+ * @COSTACK_FAIL_FLAGS: unknown flags; decided above the pool
+ */
+enum costack_source {
+	COSTACK_SRC_MAGAZINE,
+	COSTACK_SRC_DEPOT,
+	COSTACK_SRC_KERNEL,
+	COSTACK_SRC_ATOMIC,
+	COSTACK_SRC_NOLOCK,
+	COSTACK_NR_SOURCES,
+	COSTACK_FAIL_LIMIT = COSTACK_NR_SOURCES,
+	COSTACK_FAIL_NOMEM,
+	COSTACK_FAIL_EMPTY,
+	COSTACK_FAIL_SIZE,
+	COSTACK_FAIL_FLAGS,
+};
+
+/**
+ * struct costack_pool_config - what costack_pools_init() is told
+ * @reserve: stacks kept ready, per class of kmalloc memory
+ * @guard_reserve: the same for each class of guarded memory
+ * @limit: bytes that all stacks together may take
+ * @trim_ms: length of a trim period in milliseconds
+ */
+struct costack_pool_config {
+	unsigned int reserve[COSTACK_NR_CLASSES];
+	unsigned int guard_reserve;
+	u64 limit;
+	unsigned int trim_ms;
+};
+
+/**
+ * struct costack_pool_sum - figures of one pool, or of all
+ * @live: stacks held, by the counts of allocations and frees
+ * @cached_cpu: stacks in CPU magazines, counted there
+ * @cached_depot: stacks in depots, counted there
+ * @obtained: as in &struct costack_pool
+ * @returned: as in &struct costack_pool
+ * @allocs: successful allocations
+ * @frees: stacks given back
+ * @refilled: as in &struct costack_pool
+ * @grown: as in &struct costack_pool
+ * @trimmed: as in &struct costack_pool
+ * @failed: as in &struct costack_pool
+ * @target: sum of the depots' targets
+ *
+ * At a quiet point @live + @cached_cpu + @cached_depot equals @obtained -
+ * @returned; while others allocate, the parts are read one after another.
+ */
+struct costack_pool_sum {
+	s64 live, cached_cpu, cached_depot;
+	s64 obtained, returned;
+	s64 allocs, frees;
+	s64 refilled, grown, trimmed, failed;
+	s64 target;
+};
+
+int costack_pools_init(const struct costack_pool_config *config);
+void costack_pools_exit(void);
+
+struct costack_pool *costack_pool_find(u32 size, enum costack_backing backing);
+struct costack_pool *costack_pool_nth(unsigned int n);
+struct costack *costack_pool_get(struct costack_pool *pool, enum costack_mode mode,
+				 enum costack_source *source);
+void costack_pool_put(struct costack *cs);
+void costack_pool_sum(struct costack_pool *pool, struct costack_pool_sum *sum);
+u64 costack_pools_limit(void);
+u64 costack_pools_bytes(void);
+
+#endif /* _COSTACK_POOL_H */

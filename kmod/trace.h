@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Tracepoints. No argument has the type struct costack *: a tp_btf program
+ * would get it as a trusted pointer and could take a reference to a stack that is
+ * being freed.
+ */
+#undef TRACE_SYSTEM
+#define TRACE_SYSTEM costack
+
+#if !defined(_COSTACK_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
+#define _COSTACK_TRACE_H
+
+#include <linux/tracepoint.h>
+
+TRACE_EVENT(costack_alloc,
+
+	TP_PROTO(const void *stack, u32 size, int context, int source),
+
+	TP_ARGS(stack, size, context, source),
+
+	TP_STRUCT__entry(
+		__field(const void *, stack)
+		__field(u32, size)
+		__field(int, context)
+		__field(int, source)
+	),
+
+	TP_fast_assign(
+		__entry->stack = stack;
+		__entry->size = size;
+		__entry->context = context;
+		__entry->source = source;
+	),
+
+	TP_printk("stack=%p size=%u context=%s source=%s", __entry->stack, __entry->size,
+		  __print_symbolic(__entry->context,
+				   { 0, "sleepable" }, { 1, "process" }, { 2, "softirq" },
+				   { 3, "hardirq" }, { 4, "nmi" }),
+		  __print_symbolic(__entry->source,
+				   { 0, "magazine" }, { 1, "depot" }, { 2, "kernel" },
+				   { 3, "atomic" }, { 4, "nolock" }, { 5, "limit" },
+				   { 6, "nomem" }, { 7, "empty" }, { 8, "size" }, { 9, "flags" }))
+);
+
+TRACE_EVENT(costack_free,
+
+	TP_PROTO(const void *stack, u32 size, u32 dirty),
+
+	TP_ARGS(stack, size, dirty),
+
+	TP_STRUCT__entry(
+		__field(const void *, stack)
+		__field(u32, size)
+		__field(u32, dirty)
+	),
+
+	TP_fast_assign(
+		__entry->stack = stack;
+		__entry->size = size;
+		__entry->dirty = dirty;
+	),
+
+	TP_printk("stack=%p size=%u dirty=%u", __entry->stack, __entry->size, __entry->dirty)
+);
+
+DECLARE_EVENT_CLASS(costack_pool_class,
+
+	TP_PROTO(u32 size, int backing, int node, int stacks),
+
+	TP_ARGS(size, backing, node, stacks),
+
+	TP_STRUCT__entry(
+		__field(u32, size)
+		__field(int, backing)
+		__field(int, node)
+		__field(int, stacks)
+	),
+
+	TP_fast_assign(
+		__entry->size = size;
+		__entry->backing = backing;
+		__entry->node = node;
+		__entry->stacks = stacks;
+	),
+
+	TP_printk("size=%u backing=%s node=%d stacks=%d", __entry->size,
+		  __print_symbolic(__entry->backing, { 0, "kmalloc" }, { 1, "guard" }),
+		  __entry->node, __entry->stacks)
+);
+
+DEFINE_EVENT(costack_pool_class, costack_refill,
+	     TP_PROTO(u32 size, int backing, int node, int stacks),
+	     TP_ARGS(size, backing, node, stacks));
+
+DEFINE_EVENT(costack_pool_class, costack_trim,
+	     TP_PROTO(u32 size, int backing, int node, int stacks),
+	     TP_ARGS(size, backing, node, stacks));
+
+#endif /* _COSTACK_TRACE_H */
+
+#undef TRACE_INCLUDE_PATH
+#define TRACE_INCLUDE_PATH .
+#undef TRACE_INCLUDE_FILE
+#define TRACE_INCLUDE_FILE trace
+#include <trace/define_trace.h>
