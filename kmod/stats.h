@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Counters by context and cause, the latency histogram, and debugfs.
+ */
+#ifndef _COSTACK_STATS_H
+#define _COSTACK_STATS_H
+
+#include <linux/jump_label.h>
+#include <linux/percpu.h>
+#include <linux/preempt.h>
+#include <linux/types.h>
+
+#include "pool.h"
+
+/**
+ * enum costack_context - rows of the debugfs file contexts
+ * @COSTACK_CTX_SLEEPABLE: process context, allowed to sleep
+ * @COSTACK_CTX_PROCESS: process context, not allowed to sleep
+ * @COSTACK_CTX_SOFTIRQ: serving a softirq
+ * @COSTACK_CTX_HARDIRQ: serving an interrupt
+ * @COSTACK_CTX_NMI: serving an NMI
+ * @COSTACK_NR_CONTEXTS: how many there are
+ */
+enum costack_context {
+	COSTACK_CTX_SLEEPABLE,
+	COSTACK_CTX_PROCESS,
+	COSTACK_CTX_SOFTIRQ,
+	COSTACK_CTX_HARDIRQ,
+	COSTACK_CTX_NMI,
+	COSTACK_NR_CONTEXTS,
+};
+
+/**
+ * enum costack_cause - columns of what did not work or was given back
+ * @COSTACK_STAT_FREED: stacks given back in this context
+ * @COSTACK_STAT_FAIL_SIZE: refused: size 0 or over COSTACK_SIZE_MAX
+ * @COSTACK_STAT_FAIL_FLAGS: refused: unknown flags
+ * @COSTACK_STAT_FAIL_LIMIT: failed: the limit is reached
+ * @COSTACK_STAT_FAIL_NOMEM: failed: the kernel had no memory
+ * @COSTACK_STAT_FAIL_EMPTY: failed: pool empty, context cannot obtain
+ * @COSTACK_NR_STATS: number of columns, those of &enum costack_source included
+ */
+enum costack_cause {
+	COSTACK_STAT_FREED = COSTACK_NR_SOURCES,
+	COSTACK_STAT_FAIL_SIZE,
+	COSTACK_STAT_FAIL_FLAGS,
+	COSTACK_STAT_FAIL_LIMIT,
+	COSTACK_STAT_FAIL_NOMEM,
+	COSTACK_STAT_FAIL_EMPTY,
+	COSTACK_NR_STATS,
+};
+
+#define COSTACK_LATENCY_BUCKETS	32
+
+/**
+ * struct costack_cpu_stats - one CPU's counters
+ * @count: by context and by source or cause; this_cpu_inc, any context
+ * @latency: allocations by log2 of their nanoseconds; this_cpu_inc
+ */
+struct costack_cpu_stats {
+	u64 count[COSTACK_NR_CONTEXTS][COSTACK_NR_STATS];
+	u64 latency[COSTACK_LATENCY_BUCKETS];
+};
+
+DECLARE_PER_CPU(struct costack_cpu_stats, costack_cpu_stats);
+DECLARE_STATIC_KEY_FALSE(costack_latency_key);
+
+/**
+ * costack_context_now() - the context by the preemption count
+ *
+ * Never @COSTACK_CTX_SLEEPABLE: whether one may sleep cannot be read there.
+ *
+ * Context: any.
+ * Return: one of the other four.
+ */
+static inline enum costack_context costack_context_now(void)
+{
+	unsigned long pc = preempt_count();
+
+	if (likely(!(pc & (NMI_MASK | HARDIRQ_MASK | SOFTIRQ_OFFSET))))
+		return COSTACK_CTX_PROCESS;
+	if (pc & NMI_MASK)
+		return COSTACK_CTX_NMI;
+	return pc & HARDIRQ_MASK ? COSTACK_CTX_HARDIRQ : COSTACK_CTX_SOFTIRQ;
+}
+
+static inline void costack_stat_inc(enum costack_context context, unsigned int stat)
+{
+	this_cpu_inc(costack_cpu_stats.count[context][stat]);
+}
+
+s64 costack_counter(u32 id);
+void costack_latency_add(u64 ns);
+void costack_stats_init(void);
+void costack_stats_exit(void);
+
+#endif /* _COSTACK_STATS_H */
