@@ -500,7 +500,7 @@ static void costack_refill_work(struct work_struct *work)
 				WRITE_ONCE(depot->target, want);
 			do {
 				want = depot->target - atomic_read(&depot->count);
-				want = min(want, (int)pool->magazine);
+				want = min_t(int, want, pool->magazine);
 			} while (want > 0 && costack_depot_refill(pool, depot, want));
 			cond_resched();
 		}
@@ -661,11 +661,11 @@ static void costack_trim_work(struct work_struct *work)
 	/*
 	 * Stop when nothing is left to do: an idle machine is not woken for us.
 	 * Whoever next uses a depot arms the worker again; the second look is
-	 * for one who did so before he could see that it was disarmed.
+	 * for one who did so before it could see that the worker was disarmed.
 	 */
 	if (costack_quiet()) {
-		atomic_set(&costack_trim_armed, 0);
-		smp_mb__after_atomic();
+		/* Fully ordered, unlike atomic_set(): disarmed before the second look. */
+		atomic_xchg(&costack_trim_armed, 0);
 		if (costack_quiet() || atomic_xchg(&costack_trim_armed, 1))
 			return;
 	}
