@@ -52,8 +52,14 @@
 #define COSTACK_NOLOCK_MAX	KMALLOC_MAX_CACHE_SIZE
 #else
 #define COSTACK_NOLOCK_MAX	0
-#define kmalloc_nolock(size, gfp, node)	((void *)NULL)
-#define kfree_nolock(ptr)		kfree(ptr)
+static inline void *kmalloc_nolock(size_t size, gfp_t gfp, int node)
+{
+	return NULL;
+}
+
+static inline void kfree_nolock(const void *object)
+{
+}
 #endif
 
 #endif /* _COSTACK_COMPAT_H */
