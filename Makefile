@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0
+# costack: module, BPF programs, tool and tests. `make help` lists the targets.
+
+VERSION := 0.1.0
+
+KVER ?= $(shell uname -r)
+KDIR ?= /lib/modules/$(KVER)/build
+PREFIX ?= /usr/local
+DESTDIR ?=
+V ?= 0
+
+# clang: the newest one that is there, since plain `clang` is often an old one.
+CLANG ?= $(notdir $(firstword $(shell command -v clang-21 clang-20 clang-19 clang-18 \
+	 clang-17 clang-16 clang)))
+export CLANG V PREFIX DESTDIR
+
+VM := selftests/vm/vm.sh
+KERNELS ?= 6.12 7.3
+export KERNELS
+
+ifeq ($(V),1)
+  Q =
+  msg = @:
+else
+  Q = @
+  msg = @printf '  %-8s %s\n'
+  MAKEFLAGS += --no-print-directory
+endif
+
+all: kmod bpf user
+
+kmod:
+	$(Q)test -e $(KDIR)/Makefile || { \
+		echo "make: no kernel build tree at $(KDIR): install linux-headers-$(KVER)" \
+		     "or give KDIR=" >&2; exit 1; }
+	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR) COSTACK_VERSION=$(VERSION) V=$(V) modules
+
+bpf:
+	$(Q)$(MAKE) -C bpf
+
+user:
+	$(Q)$(MAKE) -C user COSTACK_VERSION=$(VERSION)
+
+selftests: bpf
+	$(Q)$(MAKE) -C selftests
+
+clean:
+	$(Q)rm -f kmod/*.o kmod/*.ko kmod/*.mod kmod/*.mod.c kmod/.*.cmd .*.cmd \
+		Module.symvers modules.order kmod/modules.order kmod/.*.d
+	$(Q)$(MAKE) -C bpf clean
+	$(Q)$(MAKE) -C user clean
+	$(Q)$(MAKE) -C selftests clean
+
+## On a machine that takes modules
+
+install: all
+	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) modules_install
+	$(if $(DESTDIR),,depmod -a $(shell cat $(KDIR)/include/config/kernel.release))
+	$(MAKE) -C bpf install
+	$(MAKE) -C user install
+
+uninstall:
+	rm -f $(DESTDIR)/lib/modules/$(shell cat $(KDIR)/include/config/kernel.release)/updates/kmod/costack.ko*
+	$(if $(DESTDIR),,depmod -a $(shell cat $(KDIR)/include/config/kernel.release))
+	$(MAKE) -C bpf uninstall
+	$(MAKE) -C user uninstall
+
+DKMS_SRC := $(DESTDIR)/usr/src/costack-$(VERSION)
+
+dkms-install:
+	install -d $(DKMS_SRC)/kmod $(DKMS_SRC)/bpf
+	install -m 644 Kbuild COPYING $(DKMS_SRC)/
+	install -m 644 kmod/*.c kmod/*.h kmod/Kbuild $(DKMS_SRC)/kmod/
+	install -m 644 bpf/costack_types.h $(DKMS_SRC)/bpf/
+	sed 's/@VERSION@/$(VERSION)/' kmod/dkms.conf > $(DKMS_SRC)/dkms.conf
+	$(if $(DESTDIR),,dkms install -m costack -v $(VERSION))
+
+## In a throw-away virtual machine, on any machine
+
+run:
+	$(Q)selftests/run-demo.sh
+
+test:
+	$(Q)selftests/test.sh
+
+vm:
+	$(Q)$(VM) setup
+	$(Q)$(VM) build -k $(firstword $(KERNELS))
+	$(Q)$(VM) shell -k $(firstword $(KERNELS))
+
+lint:
+	$(Q)selftests/lint.sh
+
+## All kernel types, for those who want more than vmlinux.h
+
+vmlinux.h.full:
+	bpftool btf dump file /sys/kernel/btf/vmlinux format c > $@
+
+help:
+	@echo 'As root, on any Debian machine (a virtual machine is made, nothing else is touched):'
+	@echo '  make run           boot, load the module and the TLS example, send it real traffic'
+	@echo '  make test          all tests on all kernels ($(KERNELS)); last line: N passed, N failed'
+	@echo '  make vm            a shell in the virtual machine, first of KERNELS='
+	@echo '  make lint          checkpatch, sparse, W=1, kernel-doc, shellcheck, codespell'
+	@echo
+	@echo 'On a machine whose kernel takes the module:'
+	@echo '  make               build module, programs and tool'
+	@echo '  make install       install all three below PREFIX=$(PREFIX) and /lib/modules'
+	@echo '  make uninstall     and remove them'
+	@echo '  make dkms-install  let DKMS build the module for each kernel'
+	@echo '  make kmod bpf user selftests    build one part'
+	@echo '  make clean'
+	@echo
+	@echo 'Variables: KDIR= kernel build tree ($(KDIR))'
+	@echo '           KVER= kernel version, KERNELS= versions for run, test and vm'
+	@echo '           CLANG= DESTDIR= PREFIX= V=1 (show commands)'
+	@echo '           UNTESTED=y (build for a kernel newer than those tested)'
+
+.PHONY: all kmod bpf user selftests clean install uninstall dkms-install run test vm lint help

@@ -1,0 +1,124 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# make lint: checkpatch --strict, kernel-doc, sparse, W=1 on every kernel, SPDX
+# lines, shell scripts, spelling. Prints what each complains of; exit 0 when none
+# does.
+# KSRC=DIR names a kernel source tree with scripts/; otherwise Debian's
+# linux-source package is fetched and its scripts are kept in the cache.
+set -euo pipefail
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cache=${COSTACK_CACHE:-/var/cache/costack}
+vm=$top/selftests/vm/vm.sh
+read -r -a kernels <<<"${KERNELS:-6.12 7.3}"
+bad=0
+cd "$top"
+
+die() {
+	echo "lint: $*" >&2
+	exit 1
+}
+
+check() {
+	local name=$1 out
+	shift
+	if out=$("$@" 2>&1) && [ -z "$out" ]; then
+		printf '  %-10s ok\n' "$name"
+		return
+	fi
+	printf '%s\n' "$out"
+	printf '  %-10s FAILED\n' "$name"
+	bad=1
+}
+
+need() {
+	command -v "$1" >/dev/null && return
+	apt-get -qq install -y --no-install-recommends "$2" >/dev/null ||
+		die "cannot install $2: run apt-get update and try again"
+}
+
+fetch_ksrc() {
+	local tmp
+	KSRC=$cache/ksrc
+	[ -e "$KSRC/scripts/checkpatch.pl" ] && return
+	tmp=$(mktemp -d "$cache/ksrc.XXXXXX")
+	# shellcheck disable=SC2064
+	trap "rm -rf '$tmp'" EXIT
+	(cd "$tmp" && chmod 755 . && apt-get -qq download linux-source-6.12 &&
+		dpkg-deb -x linux-source-6.12*.deb . && mkdir out &&
+		tar -C out --strip-components=1 -xf usr/src/linux-source-6.12.tar.xz \
+			--wildcards 'linux-source-6.12/scripts/*') >/dev/null 2>&1 ||
+		die "cannot fetch linux-source-6.12: run apt-get update, or give KSRC="
+	rm -rf "$KSRC"
+	mv "$tmp/out" "$KSRC"
+}
+
+# checkpatch's wrong complaints, by file. Everything else is clean.
+ignored() {
+	case $1 in
+	# The one place that is for versions.
+	kmod/compat.h) echo LINUX_VERSION_CODE,CONSTANT_COMPARISON ;;
+	# The layout that TRACE_EVENT has all over the kernel.
+	kmod/trace.h) echo PARENTHESIS_ALIGNMENT,OPEN_ENDED_LINE ;;
+	# CFI_NOSEAL() belongs to the function above it.
+	kmod/kfunc.c) echo LINE_SPACING ;;
+	# kfuncs are extern symbols, and the frame macros are a switch statement
+	# in parts: they must open, close and leave it. user space has no __section.
+	bpf/costack.bpf.h) echo AVOID_EXTERNS,COMPLEX_MACRO,MULTISTATEMENT_MACRO_USE_DO_WHILE,MACRO_ARG_UNUSED,MACRO_WITH_FLOW_CONTROL,TRAILING_STATEMENTS,MACRO_ARG_REUSE,RETURN_PARENTHESES,PREFER_DEFINED_ATTRIBUTE_MACRO ;;
+	# Types that the kernel has by other means; here they are made.
+	vmlinux.h) echo NEW_TYPEDEFS,PREFER_DEFINED_ATTRIBUTE_MACRO,CAMELCASE,EMBEDDED_FILENAME ;;
+	# libbpf's conventions: SEC() and map definitions are macros, events and
+	# licences are globals, and externs come from weak symbols.
+	*.bpf.c) echo MACRO_ARG_REUSE,AVOID_EXTERNS,GLOBAL_INITIALISERS,FUNCTION_ARGUMENTS,PARENTHESIS_ALIGNMENT ;;
+	# User space: no kernel helpers to prefer, and the project's own names.
+	user/* | selftests/*) echo PREFER_KERNEL_TYPES,STRCPY,STRLCPY,SSCANF_TO_KSTRTO,NAKED_SSCANF,AVOID_EXTERNS,PREFER_DEFINED_ATTRIBUTE_MACRO,ENOSYS,GLOBAL_INITIALISERS,CAMELCASE ;;
+	esac
+}
+
+checkpatch() {
+	local f types
+	for f in "$@"; do
+		types=$(ignored "$f")
+		"$KSRC/scripts/checkpatch.pl" --no-tree --strict --quiet --show-types --codespell \
+			${types:+--ignore "$types"} -f "$f" || true
+	done
+}
+
+spdx() {
+	local f
+	for f in "$@"; do
+		head -n 3 "$f" | grep -q SPDX-License-Identifier || echo "$f: no SPDX line"
+	done
+}
+
+build() {
+	"$vm" chroot make -s -C "/usr/lib/modules/$1/build" "M=/costack" W=1 C=2 \
+		CF=-D__CHECK_ENDIAN__ modules 2>&1 |
+		# kfuncs are global and declared in BTF alone (kfuncs.rst, 2.1).
+		grep -v "symbol 'bpf_costack_[a-z_]*' was not declared" || true
+}
+
+need perl perl
+need shellcheck shellcheck
+need codespell codespell
+mkdir -p "$cache"
+[ -n "${KSRC:-}" ] || fetch_ksrc
+
+mapfile -t c_files < <(git ls-files -co --exclude-standard '*.c' '*.h' '*.S')
+mapfile -t sh_files < <(git ls-files -co --exclude-standard '*.sh' .ci/run)
+mapfile -t all_files < <(git ls-files -co --exclude-standard | grep -v -e COPYING -e '\.md$')
+mapfile -t doc_files < <(git ls-files -co --exclude-standard 'kmod/*.[ch]' bpf/costack_types.h)
+
+check checkpatch checkpatch "${c_files[@]}"
+check spdx spdx "${all_files[@]}"
+check kernel-doc "$KSRC/scripts/kernel-doc" -none -Wall "${doc_files[@]}"
+check shellcheck shellcheck -x -P SCRIPTDIR "${sh_files[@]}"
+check codespell codespell --ignore-words-list=fpr,ot,ser,uncontended "${all_files[@]}" README.md
+"$vm" setup
+for k in "${kernels[@]}"; do
+	for version in $("$vm" version -k "$k"); do
+		check "W=1 $k" build "$version"
+	done
+done
+exit $bad
