@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# The host's side of a guest: its initramfs, QEMU, the time limit and the
+# verdict.
+
+readonly EX_TIME=124
+readonly EX_NO_STATUS=125
+readonly EX_SPLAT=126
+
+# What it takes to mount the root; all else is loaded from there.
+readonly INITRAMFS_MODULES=(virtio_pci 9pnet_virtio 9p overlay virtio_console)
+
+# module_files VERSION MODULE... - files to load, each after what it needs
+module_files()
+{
+	local version=$1
+	shift
+
+	awk -v names="$*" '
+		FNR == 1 { file++ }
+		file == 1 { sub(":", "", $1); needs[$1] = $0; at[name($1)] = $1 }
+		file == 2 { builtin[name($1)] = 1 }
+		function name(path) {
+			sub(".*/", "", path)
+			sub("[.]ko.*", "", path)
+			gsub("-", "_", path)
+			return path
+		}
+		END {
+			n = split(names, want, " ")
+			for (i = 1; i <= n; i++) {
+				if (builtin[want[i]])
+					continue
+				if (!at[want[i]]) {
+					print "no module " want[i] > "/dev/stderr"
+					exit 1
+				}
+				# modules.dep has the deepest need last
+				m = split(needs[at[want[i]]], path, " ")
+				for (j = m; j >= 1; j--)
+					if (!seen[path[j]]++)
+						print path[j]
+			}
+		}' "$ROOT/usr/lib/modules/$version/modules.dep" \
+		"$ROOT/usr/lib/modules/$version/modules.builtin"
+}
+
+# initramfs VERSION - sets INITRAMFS, made when nothing of that content is there
+initramfs()
+{
+	local version=$1 key dir f base=$ROOT/usr/lib/modules/$1 files
+
+	files=$(module_files "$version" "${INITRAMFS_MODULES[@]}") ||
+		die "kernel $version lacks a module that the guest needs: see above"
+	key=$({
+		echo "$version $(root_stamp) $files"
+		declare -f initramfs
+		cat "$VMDIR/init" "$VMDIR/guest-init" /bin/busybox
+	} | hash_text)
+	INITRAMFS=$CACHE/initramfs/$version-$key
+	[[ ! -e $INITRAMFS ]] || return 0
+
+	mkdir -p "$CACHE/initramfs"
+	dir=$(mktemp -d "$RUNDIR/initramfs.XXXXXX")
+	mkdir -p "$dir"/{bin,modules,proc,sys,dev,root,upper,lower}
+	cp /bin/busybox "$dir/bin/busybox"
+	cp "$VMDIR/init" "$dir/init"
+	cp "$VMDIR/guest-init" "$dir/guest-init"
+	: >"$dir/modules/order"
+	for f in $files; do
+		case $f in
+		*.xz) xz -dc "$base/$f" ;;
+		*.zst) zstd -qdc "$base/$f" ;;
+		*) cat "$base/$f" ;;
+		esac >"$dir/modules/$(basename "${f%%.ko*}").ko"
+		basename "${f%%.ko*}" >>"$dir/modules/order"
+	done
+	(cd "$dir" && find . -print0 | LC_ALL=C sort -z |
+		cpio --null -o --quiet -H newc -R 0:0) >"$RUNDIR/initramfs.cpio"
+	# Other versions of the same kernel's are of no more use.
+	rm -f "$CACHE/initramfs/$version-"*
+	mv "$RUNDIR/initramfs.cpio" "$INITRAMFS"
+	rm -rf "$dir"
+}
+
+# Does KVM work? /dev/kvm may open and yet run nothing (nested, or emulated), so
+# start a machine whose boot sector says so through the debug port.
+probe_kvm()
+{
+	local dir=$1 accel=$2 status=0
+
+	# mov $0x10,%al; out %al,$0xf4; hlt; jmp .-1
+	printf '\xb0\x10\xe6\xf4\xf4\xeb\xfd' >"$dir/probe"
+	truncate -s 510 "$dir/probe"
+	printf '\x55\xaa' >>"$dir/probe"
+	timeout -s KILL 20 qemu-system-x86_64 -machine q35 -accel "$accel" -m 32 \
+		-nodefaults -no-user-config -display none -no-reboot \
+		-drive "if=none,id=d,format=raw,readonly=on,file=$dir/probe" \
+		-device ide-hd,drive=d -device isa-debug-exit,iobase=0xf4,iosize=1 \
+		</dev/null >/dev/null 2>&1 || status=$?
+	[[ $status -eq 33 ]]
+}
+
+# accelerator - sets ACCEL, asked once per boot of this machine
+accelerator()
+{
+	local key cached=$CACHE/accelerator
+
+	if [[ -n ${COSTACK_ACCEL:-} ]]; then
+		[[ $COSTACK_ACCEL == kvm || $COSTACK_ACCEL == tcg ]] ||
+			usage_error "COSTACK_ACCEL is kvm or tcg, not '$COSTACK_ACCEL'"
+		ACCEL=$COSTACK_ACCEL
+		return
+	fi
+	key=$(cat /proc/sys/kernel/random/boot_id)
+	if [[ $(cut -d' ' -f1 "$cached" 2>/dev/null) == "$key" ]]; then
+		ACCEL=$(cut -d' ' -f2 "$cached")
+		return
+	fi
+	ACCEL=tcg
+	if [[ -c /dev/kvm ]] && probe_kvm "$RUNDIR" kvm; then
+		ACCEL=kvm
+	fi
+	echo "$key $ACCEL" >"$RUNDIR/accelerator"
+	mv "$RUNDIR/accelerator" "$cached"
+}
+
+# A directory of this run alone. Its lock dies with the run, so that a later one
+# can tell what an interrupted run left and remove it.
+make_rundir()
+{
+	local d
+
+	mkdir -p "$CACHE/run"
+	lock run 4 -x "the list of runs"
+	for d in "$CACHE"/run/*; do
+		[[ -d $d ]] || continue
+		if exec 3>>"$d/lock" && flock -n 3; then
+			remove_tree "$d"
+		fi
+	done
+	RUNDIR=$(mktemp -d "$CACHE/run/XXXXXX")
+	exec 5>>"$RUNDIR/lock" 3>&-
+	flock 5
+	unlock 4
+	trap 'remove_tree "$RUNDIR"' EXIT
+	# The EXIT trap alone would not run on a signal in all cases.
+	trap 'exit 129' HUP
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+}
+
+# The tree as the guest sees it is a copy, so that no build for somebody else
+# changes it under the guest.
+guest_tree()
+{
+	local name=$1 build=$2
+
+	if [[ $build == y ]]; then
+		build_kernel "$name"
+		cp -a --reflink=auto "$TREE_BUILT" "$RUNDIR/tree"
+		unlock 6
+	else
+		copy_tree "$RUNDIR/tree"
+	fi
+}
+
+# quoted WORD... - for bash in the guest, whatever the words hold
+quoted() { printf '%q ' "$@"; }
+
+# boot OUT CONSOLE - start QEMU; uses ACCEL CPUS MEM SECONDS_LIMIT VERSION.
+# CONSOLE is the serial console: "stdio", or a file.
+boot()
+{
+	local out=$1 console=$2 cpu=max append
+	local -a args
+
+	[[ $ACCEL != kvm ]] || cpu=host
+	append="console=ttyS0 quiet panic=-1 oops=panic log_buf_len=4M apic_extnmi=all vm.out=1"
+	[[ $console != stdio ]] || append+=" vm.shell=1"
+	args=(
+		-name "costack-${VERSION%%-*}" -machine q35 -cpu "$cpu"
+		-smp "$CPUS" -m "$MEM" -nodefaults -no-user-config -display none
+		-no-reboot -rtc base=utc,clock=host
+		-kernel "$(kernel_image "$VERSION")" -initrd "$INITRAMFS" -append "$append"
+		-fsdev "local,id=root,path=$ROOT,security_model=passthrough,readonly=on,multidevs=remap"
+		-device virtio-9p-pci,fsdev=root,mount_tag=root
+		-fsdev "local,id=tree,path=$RUNDIR/tree,security_model=passthrough,multidevs=remap"
+		-device virtio-9p-pci,fsdev=tree,mount_tag=tree
+		-fsdev "local,id=out,path=$out,security_model=passthrough,multidevs=remap"
+		-device virtio-9p-pci,fsdev=out,mount_tag=out
+		-device virtio-serial-pci,max_ports=4
+		# The guest talks to this machine's monitor: QEMU is both ends.
+		-chardev socket,id=monitor,path=monitor,server=on,wait=off
+		-mon chardev=monitor,mode=readline
+		-chardev socket,id=guest,path=monitor
+		-device virtserialport,nr=1,chardev=guest,name=costack.monitor
+	)
+	if [[ $ACCEL == kvm ]]; then
+		args+=(-accel kvm)
+	else
+		args+=(-accel tcg,thread=multi)
+	fi
+	if [[ $console == stdio ]]; then
+		args+=(-chardev stdio,id=console,signal=off)
+	else
+		args+=(
+			-chardev "file,id=console,path=$console"
+			-add-fd fd=9,set=1 -chardev file,id=output,path=/dev/fdset/1,append=on
+			-device virtserialport,nr=2,chardev=output,name=costack.output
+		)
+	fi
+	args+=(-serial chardev:console)
+
+	# The socket's path is relative: the absolute one may be too long for one.
+	cd "$RUNDIR"
+	if [[ $console == stdio ]]; then
+		exec setpriv --pdeathsig KILL qemu-system-x86_64 "${args[@]}"
+	fi
+	# Should this script die by any signal, timeout dies, and then QEMU.
+	exec setpriv --pdeathsig KILL timeout -k 5 "$SECONDS_LIMIT" \
+		setpriv --pdeathsig KILL qemu-system-x86_64 "${args[@]}" </dev/null
+}
+
+# prepare_guest NAME BUILD - sets VERSION, RUNDIR, INITRAMFS, ACCEL
+prepare_guest()
+{
+	use_root
+	VERSION=$(kernel_version "$1")
+	[[ -n $VERSION ]] || die "no kernel $1 in the root: '${0##*/} list' shows them"
+	make_rundir
+	initramfs "$VERSION"
+	accelerator
+	guest_tree "$1" "$2"
+}
+
+# run_guest OUT EXPECT CMD... - returns the status of the run
+run_guest()
+{
+	local out=$1 expect=$2 pid reader status=0 verdict=
+	shift 2
+
+	rm -f "$out"/{status,dmesg,tainted,debug_locks,console.log,command}
+	{
+		printf '#!/bin/bash\n# as the guest ran it\n'
+		[[ ${#GUEST_ENV[@]} -eq 0 ]] || printf 'export %s\n' "${GUEST_ENV[@]}"
+		printf 'exec %s\n' "$(quoted "$@")"
+	} >"$out/command"
+
+	# Through a pipe of our own: QEMU would truncate what stdout is.
+	mkfifo "$RUNDIR/output"
+	cat "$RUNDIR/output" &
+	reader=$!
+	(
+		exec 9>"$RUNDIR/output"
+		boot "$out" "$out/console.log"
+	) 2>"$RUNDIR/qemu.err" &
+	pid=$!
+	wait "$pid" || status=$?
+	wait "$reader" || true
+	grep -v 'terminating on signal' "$RUNDIR/qemu.err" >&2 || true
+
+	if [[ -r $out/status ]]; then
+		verdict=$(cat "$out/status")
+	fi
+	judge "$out" "$expect" "$status" "$verdict"
+}
+
+# judge OUT EXPECT QEMU-STATUS VERDICT
+judge()
+{
+	local out=$1 expect=$2 qemu=$3 verdict=$4 hits=0
+
+	touch "$out/console.log"
+	scan_logs "$out" || hits=1
+	if [[ $qemu -eq 124 || $qemu -eq 137 ]] && [[ -z $verdict ]]; then
+		say "time limit: killed after $SECONDS_LIMIT s; end of the console:"
+		tail -n 20 "$out/console.log" | sed 's/^/  /' >&2
+		return "$EX_TIME"
+	fi
+	if [[ -n $expect ]]; then
+		if expected_seen "$out" "$expect"; then
+			return "${verdict:-0}"
+		fi
+		say "expected to see '$expect' in the kernel's log: it is not there"
+		return "$EX_SPLAT"
+	fi
+	if [[ ! $verdict =~ ^[0-9]+$ ]]; then
+		say "the guest ended without a status (panic or reset, QEMU's status $qemu); end of the console:"
+		tail -n 40 "$out/console.log" | sed 's/^/  /' >&2
+		return "$EX_NO_STATUS"
+	fi
+	if [[ $hits -ne 0 ]]; then
+		return "$EX_SPLAT"
+	fi
+	return "$verdict"
+}
+
+# shell_guest - an interactive console; nothing is judged
+shell_guest()
+{
+	local saved
+
+	[[ -t 0 ]] || die "shell needs a terminal on its standard input"
+	saved=$(stty -g)
+	trap 'stty "$saved"; remove_tree "$RUNDIR"' EXIT
+	mkdir -p "$RUNDIR/out"
+	{
+		[[ ${#GUEST_ENV[@]} -eq 0 ]] || printf 'export %s\n' "${GUEST_ENV[@]}"
+		printf 'export TERM=%q\n' "${TERM:-vt100}"
+		stty size 2>/dev/null | awk '{ print "stty rows " $1 " cols " $2 }'
+	} >"$RUNDIR/out/command"
+	# Ctrl-C belongs to the guest.
+	stty raw -echo
+	boot "$RUNDIR/out" stdio &
+	wait $!
+}

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What in a kernel's log fails a run, in one place.
+
+readonly SPLATS=(
+	'WARNING:'
+	'BUG:'
+	'Oops'
+	'[Gg]eneral protection'
+	'possible (recursive|circular|irq lock inversion|deadlock)'
+	'(inconsistent|suspicious) (lock state|RCU usage)'
+	'(lock|RCU)[a-zA-Z -]* dependency detected'
+	'bad unlock balance'
+	'held lock freed|lock held (when|at)|still has locks held'
+	'INFO: rcu|rcu.*(stall|self-detected)'
+	'INFO: task .* blocked'
+	'(soft|hard) (lockup|LOCKUP)'
+	'KASAN|KCSAN|KFENCE|KMSAN|UBSAN'
+	'Kernel panic'
+	'Call Trace:'
+	'unregister_netdevice: waiting'
+	'scheduling while atomic'
+	'sleeping function called'
+	'list_(add|del) corruption|[Cc]orrupted'
+	'kmemleak: [1-9][0-9]* new suspected'
+	'refcount_t:'
+	'double fault|stack guard page|stack-protector'
+	'percpu ref|ODEBUG:'
+	'Unable to handle|unable to handle'
+	'Memory cgroup out of memory|invoked oom-killer|Out of memory:'
+)
+
+# Lines that match a pattern above and are no fault, each with its reason.
+readonly SPLATS_ALLOWED=(
+	# kmemleak, KASAN, KFENCE, KCSAN say at boot that they are there
+	'kfence: initialized|KernelAddressSanitizer initialized|kcsan: (enabled|strict|non-strict|selftest)'
+	# rcu's own boot messages name the stall detector's settings
+	'rcu: .*(RCU CPU stall warnings|rcupdate.rcu_cpu_stall|RCU lockdep checking is enabled)'
+	# an injected NMI that nobody claims is what a test asked for
+	'Uhhuh\. NMI received|Dazed and confused'
+)
+
+# Taints that a module built outside the kernel, and not signed, brings.
+readonly TAINT_ALLOWED=$((4096 | 8192))
+
+join_patterns() { local IFS='|'; echo "$*"; }
+
+# all_logs OUT - the saved log and the console's, which alone has a panic
+all_logs() { cat "$1/dmesg" "$1/console.log" 2>/dev/null | tr -d '\r'; }
+
+# scan_logs OUT - false when something in the logs, the taint or lockdep is a fault
+scan_logs()
+{
+	local out=$1 bad taint faults=0 log
+	local splats allowed
+
+	splats=$(join_patterns "${SPLATS[@]}")
+	allowed=$(join_patterns "${SPLATS_ALLOWED[@]}")
+	for log in "$out/dmesg" "$out/console.log"; do
+		[[ -s $log ]] || continue
+		bad=$(tr -d '\r' <"$log" | awk -v splats="$splats" -v allowed="$allowed" '
+			{ line[NR] = $0 }
+			$0 ~ splats && $0 !~ allowed { hit[NR] = 1; n++ }
+			END {
+				for (i = 1; i <= NR; i++)
+					if (hit[i]) {
+						for (j = i - 3; j <= i + 12; j++)
+							show[j] = 1
+					}
+				shown = 0
+				for (i = 1; i <= NR && shown < 120; i++)
+					if (show[i]) {
+						print (hit[i] ? "! " : "  ") line[i]
+						shown++
+					}
+			}')
+		if [[ -n $bad ]]; then
+			say "${log##*/} of the guest shows a fault:"
+			printf '%s\n' "$bad" >&2
+			faults=1
+			# The console repeats what dmesg has.
+			break
+		fi
+	done
+	if [[ -s $out/tainted ]]; then
+		taint=$(cat "$out/tainted")
+		if ((taint & ~TAINT_ALLOWED)); then
+			say "the guest's kernel is tainted: $taint has bits other than $TAINT_ALLOWED"
+			faults=1
+		fi
+	fi
+	# Lockdep turns itself off at its first report, or when it runs out of memory.
+	if [[ -s $out/debug_locks ]] && ! grep -qE 'debug_locks: *1' "$out/debug_locks"; then
+		say "lockdep turned itself off in the guest: $(cat "$out/debug_locks")"
+		faults=1
+	fi
+	return "$faults"
+}
+
+expected_seen() { all_logs "$1" | grep -qE -- "$2"; }
