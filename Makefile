@@ -78,14 +78,12 @@ dkms-install:
 ## In a throw-away virtual machine, on any machine
 
 run:
-	$(Q)selftests/run-demo.sh
+	$(Q)$(VM) run -k $(firstword $(KERNELS)) -t 600 -- selftests/demo/run.sh
 
 test:
 	$(Q)selftests/test.sh
 
 vm:
-	$(Q)$(VM) setup
-	$(Q)$(VM) build -k $(firstword $(KERNELS))
 	$(Q)$(VM) shell -k $(firstword $(KERNELS))
 
 lint:
