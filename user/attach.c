@@ -6,6 +6,7 @@
 #include <linux/if_link.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -154,6 +155,18 @@ static int fail_attach(const char *prog, const char *target, int err)
 	}
 }
 
+/* Links pinned so far: what prog attach undoes when a later one fails. */
+static char *pinned[1024];
+static size_t nr_pinned;
+
+static void undo_links(void)
+{
+	while (nr_pinned) {
+		unlink(pinned[--nr_pinned]);
+		free(pinned[nr_pinned]);
+	}
+}
+
 static int pin_link(int fd, const char *where, const char *prog, const char *target)
 {
 	char leaf[128], path[PATH_MAX];
@@ -161,10 +174,16 @@ static int pin_link(int fd, const char *where, const char *prog, const char *tar
 	pin_leaf(leaf, sizeof(leaf), prog, target);
 	if (pin_path(path, sizeof(path), where, "links", leaf))
 		return CMD_FAILED;
-	if (fd < 0 || bpf_obj_pin(fd, path))
-		return fail("cannot pin the link of %s: %s: it would be detached when this tool ends",
+	if (fd >= 0 && !bpf_obj_pin(fd, path)) {
+		if (nr_pinned < sizeof(pinned) / sizeof(pinned[0]))
+			pinned[nr_pinned++] = strdup(path);
+		return CMD_OK;
+	}
+	if (fd >= 0 && errno == EEXIST)
+		return fail("%s is attached%s%s already: see costack prog list", prog,
+			    target ? " to " : "", target ?: "");
+	return fail("cannot pin the link of %s: %s: it would be detached when this tool ends",
 			    prog, fd < 0 ? "it has none" : strerror(errno));
-	return CMD_OK;
 }
 
 /* Pin the link that libbpf made, and let go of it. */
@@ -311,7 +330,7 @@ int attach_object(struct bpf_object *obj, const struct targets *t, const char *w
 }
 
 /* Attach one pinned program, whose section says to what. */
-static int attach_one(const char *name, const char *leaf, const struct targets *t)
+static int attach_one(const char *name, const char *leaf, const struct targets *t, bool only)
 {
 	enum bpf_attach_type attach;
 	enum bpf_prog_type type;
@@ -350,6 +369,11 @@ static int attach_one(const char *name, const char *leaf, const struct targets *
 			ret = attach_cgroup(fd, leaf, attach, t->cgroup, name);
 		break;
 	default:
+		/* As at load: a section that names no hook is only called. */
+		if (!only && !strchr(section, '/')) {
+			ret = CMD_OK;
+			break;
+		}
 		if (type != BPF_PROG_TYPE_TRACING && type != BPF_PROG_TYPE_LSM) {
 			ret = fail("program %s (%s) can only be attached while it is loaded: unload, and load without noattach",
 				   leaf, section);
@@ -373,7 +397,7 @@ static int attach_one(const char *name, const char *leaf, const struct targets *
  * @only: one program, or NULL for all
  * @t: interfaces and cgroup
  *
- * Return: an exit status.
+ * Return: an exit status. After a failure nothing more is attached than before.
  */
 int attach_pinned(const char *name, const char *only, const struct targets *t)
 {
@@ -382,8 +406,10 @@ int attach_pinned(const char *name, const char *only, const struct targets *t)
 	struct dirent *d;
 	DIR *handle;
 
-	if (only)
-		return attach_one(name, only, t);
+	if (only) {
+		ret = attach_one(name, only, t, true);
+		goto out;
+	}
 	if (pin_path(progs, sizeof(progs), name, "progs", NULL))
 		return CMD_FAILED;
 	handle = opendir(progs);
@@ -392,11 +418,14 @@ int attach_pinned(const char *name, const char *only, const struct targets *t)
 	while (!ret && (d = readdir(handle))) {
 		if (d->d_name[0] == '.')
 			continue;
-		ret = attach_one(name, d->d_name, t);
+		ret = attach_one(name, d->d_name, t, false);
 		n++;
 	}
 	closedir(handle);
 	if (!ret && !n)
 		ret = fail("'%s' has no programs", name);
+out:
+	if (ret)
+		undo_links();
 	return ret;
 }
