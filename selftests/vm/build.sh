@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
+# shellcheck disable=SC2016  # the small scripts in quotes are for other shells
 #
 # Commands in the root, and the build of the tree for one kernel in a directory
 # of its own, so that the tree itself stays clean and any kernel's objects are
@@ -20,36 +21,41 @@ list_tree()
 
 # copy_tree DIRECTORY - bring a copy up to date. Only what has other contents
 # is written and then has today's date, so that make sees it whichever clone it
-# came from.
+# came from. DIRECTORY.list is what it holds.
 copy_tree()
 {
 	local dir=$1 list=$1.list tries
 
-	mkdir -p "$dir"
 	for tries in 1 2 3; do
 		list_tree >"$list.new" || die "$TREE is not a git tree, or git fails there"
+		# What a file that is gone led to would stay behind.
+		cmp -s "$list.new" "$list" || remove_tree "$dir"
+		mkdir -p "$dir"
 		# A file may vanish under rsync while somebody edits.
-		if rsync -rlp --checksum --delete-missing-args --from0 \
-			--files-from="$list.new" "$TREE/" "$dir/"; then
-			break
+		if rsync -rlp --checksum --from0 --files-from="$list.new" "$TREE/" "$dir/"; then
+			mv "$list.new" "$list"
+			return
 		fi
-		[[ $tries -lt 3 ]] || die "cannot copy $TREE to $dir: see above"
 	done
-	mv "$list.new" "$list"
+	die "cannot copy $TREE to $dir in $tries attempts: see above"
 }
 
-# What the copy holds: names, modes, contents.
-tree_hash()
+# hash_files DIRECTORY - names, modes and contents of the files whose names are
+# on standard input, each ended by a zero byte
+hash_files()
 {
-	local dir=$1
+	local list
 
+	list=$(mktemp "$CACHE/build/hash.XXXXXX")
+	cat >"$list"
 	(
-		cd "$dir"
-		xargs -0r stat -c '%A %n' <"../${dir##*/}.list"
-		xargs -0r sh -c 'for f; do [ -L "$f" ] && readlink "$f"; done; :' - <"../${dir##*/}.list"
+		cd "$1" || exit
+		xargs -0r stat -c '%A %N' <"$list"
+		# Links are told by stat.
 		xargs -0r sh -c 'for f; do [ -L "$f" ] || [ -d "$f" ] || printf "%s\0" "$f"; done' - \
-			<"../${dir##*/}.list" | xargs -0r sha256sum
+			<"$list" | xargs -0r sha256sum
 	) | hash_text
+	rm -f "$list"
 }
 
 # in_root DIRECTORY CMD... - run in the root, read-only but for DIRECTORY,
@@ -69,26 +75,15 @@ use_root()
 	lock root 7 -s "the root"
 }
 
-# make_clean_start DIRECTORY - true when the objects in it can be trusted
-objects_are_good()
-{
-	local dir=$1
-
-	[[ ! -e $dir.building && -e $dir.inputs ]] || return 1
-	[[ $(cat "$dir.inputs") == "$(build_inputs "$dir")" ]]
-}
-
-# What no object depends on by make's knowledge, though all do: the rules
-# themselves, the names of the sources, the kernel and the root.
+# What every object depends on though make does not know it: the kernel, the root
+# and the rules themselves.
 build_inputs()
 {
 	local dir=$1
 
 	{
 		echo "$VERSION $(root_stamp)"
-		tr '\0' '\n' <"$dir.list"
-		(cd "$dir" && find . \( -name Makefile -o -name Kbuild -o -name '*.mk' \) -type f -print0 |
-			sort -z | xargs -0r sha256sum)
+		grep -zE '(^|/)(Makefile|Kbuild|[^/]*\.mk)$' "$dir.list" | hash_files "$dir"
 	} | hash_text
 }
 
@@ -96,44 +91,46 @@ build_inputs()
 # lock on that directory (descriptor 6) is left to the caller to close.
 build_kernel()
 {
-	local name=$1 dir=$CACHE/build/$1 start=$SECONDS stamp log
+	local name=$1 dir=$CACHE/build/$1 start=$SECONDS stamp log inputs
+	local -a cmd
 
 	VERSION=$(kernel_version "$name")
 	[[ -n $VERSION ]] || die "no kernel $name in the root: '${0##*/} list' shows them"
 	[[ -e $TREE/Makefile ]] || die "no Makefile at the top of $TREE: nothing to build"
-	lock "build-$name" 6 -x "the build for $name"
 	mkdir -p "$CACHE/build"
+	lock "build-$name" 6 -x "the build for $name"
+	# shellcheck disable=SC2034
 	TREE_BUILT=$dir
 	log=$dir.log
 
 	copy_tree "$dir"
-	stamp=$(echo "$(tree_hash "$dir") $(build_inputs "$dir")" | hash_text)
-	[[ $(cat "$dir.stamp" 2>/dev/null) != "$stamp" ]] || return 0
+	inputs=$(build_inputs "$dir")
+	stamp="$inputs $(hash_files "$dir" <"$dir.list")"
+	if [[ $(cat "$dir.stamp" 2>/dev/null) == "$stamp" ]]; then
+		return
+	fi
 	rm -f "$dir.stamp"
-	if ! objects_are_good "$dir"; then
+	# A build that was killed may have left half an object.
+	if [[ -e $dir.building || $(cat "$dir.inputs" 2>/dev/null) != "$inputs" ]]; then
 		remove_tree "$dir"
 		copy_tree "$dir"
-		stamp=$(echo "$(tree_hash "$dir") $(build_inputs "$dir")" | hash_text)
+		inputs=$(build_inputs "$dir")
+		stamp="$inputs $(hash_files "$dir" <"$dir.list")"
 	fi
-	build_inputs "$dir" >"$dir.inputs"
 	: >"$dir.building"
-	local -a cmd=(make -j2 KDIR="/usr/lib/modules/$VERSION/build")
-	[[ -z ${V:-} ]] || cmd+=(V="$V")
-	if [[ -n ${V:-} ]]; then
-		in_root "$dir" "${cmd[@]}" 2>&1 | tee "$log" >&2 || build_failed "$name" ""
-	else
-		in_root "$dir" "${cmd[@]}" >"$log" 2>&1 || build_failed "$name" "$log"
+	echo "$inputs" >"$dir.inputs"
+	cmd=(make -j2 KDIR="/usr/lib/modules/$VERSION/build")
+	if [[ ${V:-0} != 0 ]]; then
+		in_root "$dir" "${cmd[@]}" V="$V" all selftests >&2 ||
+			die "the build for $name failed: see above"
+	elif in_root "$dir" "${cmd[@]}" all selftests >"$log" 2>&1 </dev/null; then
 		# A warning nobody sees is never mended.
-		grep -iE -B1 -A3 'warning:' "$log" >&2 || true
+		grep -iE -A4 'warning:' "$log" >&2 || true
+	else
+		cat "$log" >&2
+		die "the build for $name failed: see above"
 	fi
 	rm -f "$dir.building"
 	echo "$stamp" >"$dir.stamp"
 	say "built for $name ($VERSION) in $((SECONDS - start)) s"
-}
-
-build_failed()
-{
-	# make removed what it was about; a signal may have left half an object
-	[[ -z $2 ]] || cat "$2" >&2
-	die "the build for $1 failed"
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
+# shellcheck disable=SC2054  # the commas belong to QEMU's options
 #
 # The host's side of a guest: its initramfs, QEMU, the time limit and the
 # verdict.
@@ -135,20 +136,25 @@ make_rundir()
 	mkdir -p "$CACHE/run"
 	lock run 4 -x "the list of runs"
 	for d in "$CACHE"/run/*; do
-		[[ -d $d ]] || continue
-		if exec 3>>"$d/lock" && flock -n 3; then
-			remove_tree "$d"
-		fi
-	done
+		[[ ! -d $d ]] || { flock -n 3 && remove_tree "$d"; } 3>>"$d/lock" || true
+	done 2>/dev/null
 	RUNDIR=$(mktemp -d "$CACHE/run/XXXXXX")
-	exec 5>>"$RUNDIR/lock" 3>&-
+	exec 5>>"$RUNDIR/lock"
 	flock 5
 	unlock 4
-	trap 'remove_tree "$RUNDIR"' EXIT
-	# The EXIT trap alone would not run on a signal in all cases.
+	trap end_run EXIT
 	trap 'exit 129' HUP
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
+}
+
+end_run()
+{
+	if [[ -n ${QEMU_PID:-} ]] && kill "$QEMU_PID" 2>/dev/null; then
+		wait "$QEMU_PID" 2>/dev/null || true
+	fi
+	[[ -z ${TERMINAL:-} ]] || stty "$TERMINAL"
+	remove_tree "$RUNDIR"
 }
 
 # The tree as the guest sees it is a copy, so that no build for somebody else
@@ -177,7 +183,7 @@ boot()
 	local -a args
 
 	[[ $ACCEL != kvm ]] || cpu=host
-	append="console=ttyS0 quiet panic=-1 oops=panic log_buf_len=4M apic_extnmi=all vm.out=1"
+	append="console=ttyS0 quiet panic=-1 oops=panic log_buf_len=4M apic_extnmi=all"
 	[[ $console != stdio ]] || append+=" vm.shell=1"
 	args=(
 		-name "costack-${VERSION%%-*}" -machine q35 -cpu "$cpu"
@@ -214,7 +220,7 @@ boot()
 	args+=(-serial chardev:console)
 
 	# The socket's path is relative: the absolute one may be too long for one.
-	cd "$RUNDIR"
+	cd "$RUNDIR" || exit
 	if [[ $console == stdio ]]; then
 		exec setpriv --pdeathsig KILL qemu-system-x86_64 "${args[@]}"
 	fi
@@ -238,7 +244,7 @@ prepare_guest()
 # run_guest OUT EXPECT CMD... - returns the status of the run
 run_guest()
 {
-	local out=$1 expect=$2 pid reader status=0 verdict=
+	local out=$1 expect=$2 reader status=0 verdict=
 	shift 2
 
 	rm -f "$out"/{status,dmesg,tainted,debug_locks,console.log,command}
@@ -256,8 +262,9 @@ run_guest()
 		exec 9>"$RUNDIR/output"
 		boot "$out" "$out/console.log"
 	) 2>"$RUNDIR/qemu.err" &
-	pid=$!
-	wait "$pid" || status=$?
+	QEMU_PID=$!
+	wait "$QEMU_PID" || status=$?
+	QEMU_PID=
 	wait "$reader" || true
 	grep -v 'terminating on signal' "$RUNDIR/qemu.err" >&2 || true
 
@@ -274,7 +281,8 @@ judge()
 
 	touch "$out/console.log"
 	scan_logs "$out" || hits=1
-	if [[ $qemu -eq 124 || $qemu -eq 137 ]] && [[ -z $verdict ]]; then
+	if [[ $qemu -eq 124 || $qemu -eq 137 ]]; then
+		[[ -z $verdict ]] || say "the command ended with status $verdict, but the guest did not power off"
 		say "time limit: killed after $SECONDS_LIMIT s; end of the console:"
 		tail -n 20 "$out/console.log" | sed 's/^/  /' >&2
 		return "$EX_TIME"
@@ -300,19 +308,18 @@ judge()
 # shell_guest - an interactive console; nothing is judged
 shell_guest()
 {
-	local saved
-
 	[[ -t 0 ]] || die "shell needs a terminal on its standard input"
-	saved=$(stty -g)
-	trap 'stty "$saved"; remove_tree "$RUNDIR"' EXIT
 	mkdir -p "$RUNDIR/out"
 	{
 		[[ ${#GUEST_ENV[@]} -eq 0 ]] || printf 'export %s\n' "${GUEST_ENV[@]}"
 		printf 'export TERM=%q\n' "${TERM:-vt100}"
-		stty size 2>/dev/null | awk '{ print "stty rows " $1 " cols " $2 }'
+		stty size | awk '$1 > 0 { print "stty rows " $1 " cols " $2 }'
 	} >"$RUNDIR/out/command"
-	# Ctrl-C belongs to the guest.
+	# Keys, Ctrl-C among them, belong to the guest.
+	TERMINAL=$(stty -g)
 	stty raw -echo
-	boot "$RUNDIR/out" stdio &
-	wait $!
+	boot "$RUNDIR/out" stdio <&0 &
+	QEMU_PID=$!
+	wait "$QEMU_PID" || true
+	QEMU_PID=
 }

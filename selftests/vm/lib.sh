@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
+# shellcheck disable=SC2034  # used by those who source this
 #
 # Common to all parts of the laboratory: messages, the cache, locks, children.
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
+# shellcheck disable=SC2016  # apt and mmdebstrap expand these, not this shell
 #
 # Makes the root: a plain directory with Debian trixie, the compilers and the
 # kernels. Builds run in it by chroot and every guest has it as its read-only

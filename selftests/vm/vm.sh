@@ -3,21 +3,22 @@
 #
 # The laboratory: builds the tree for each kernel and runs commands in throw-away
 # guests, on any Debian machine. See README.md beside this file.
+# shellcheck source-path=SCRIPTDIR
 set -euo pipefail
 
 VMDIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 TREE=$(cd "$VMDIR/../.." && pwd)
 export VMDIR
 
-# shellcheck source=selftests/vm/lib.sh
+# shellcheck source=lib.sh
 . "$VMDIR/lib.sh"
-# shellcheck source=selftests/vm/root.sh
+# shellcheck source=root.sh
 . "$VMDIR/root.sh"
-# shellcheck source=selftests/vm/build.sh
+# shellcheck source=build.sh
 . "$VMDIR/build.sh"
-# shellcheck source=selftests/vm/scan.sh
+# shellcheck source=scan.sh
 . "$VMDIR/scan.sh"
-# shellcheck source=selftests/vm/guest.sh
+# shellcheck source=guest.sh
 . "$VMDIR/guest.sh"
 
 usage()
@@ -32,6 +33,7 @@ usage()
 	                       build, boot a guest, run CMD in the built tree
 	  shell [-k K] [-c CPUS] [-m MEM] [-e NAME=VALUE] [--no-build]
 	                       an interactive guest; leaving the shell ends it
+	  version [-k K]       full version of kernel K
 	  list                 kernels, and what the cache holds
 	  clean                delete the cache
 	  help                 this text
@@ -118,6 +120,18 @@ cmd_build()
 	done
 }
 
+cmd_version()
+{
+	local k
+
+	parse_options "-k" "$@"
+	[[ ${#CMD[@]} -eq 0 ]] || usage_error "version takes no command"
+	use_root
+	for k in ${KERNEL:-"${KERNELS_KNOWN[@]}"}; do
+		kernel_version "$k"
+	done
+}
+
 cmd_run()
 {
 	local status=0 kept
@@ -199,6 +213,7 @@ main()
 		;;
 	run) cmd_run "$@" ;;
 	shell) cmd_shell "$@" ;;
+	version) cmd_version "$@" ;;
 	list) cmd_list ;;
 	clean) cmd_clean ;;
 	help | -h | --help) usage ;;
