@@ -17,6 +17,12 @@
 
 #define OBJECT_MAX	(64 << 20)
 
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define NATIVE_DATA	ELFDATA2LSB
+#else
+#define NATIVE_DATA	ELFDATA2MSB
+#endif
+
 static volatile sig_atomic_t interrupted;
 
 static void on_signal(int sig)
@@ -55,7 +61,8 @@ static int check_file(const char *file)
 	if (stat(file, &st))
 		return fail("cannot open %.200s: %s", file, strerror(errno));
 	if (S_ISDIR(st.st_mode))
-		return fail("%.200s is a directory: give a BPF object file (clang -target bpf)", file);
+		return fail("%.200s is a directory: give a BPF object file (clang -target bpf)",
+			    file);
 	/* A FIFO would be waited for, a device has no end. */
 	if (!S_ISREG(st.st_mode))
 		return fail("%.200s is no regular file: give a BPF object file (clang -target bpf)",
@@ -71,14 +78,14 @@ static int check_file(const char *file)
 	if (n == 0)
 		return fail("%.200s is empty: did the compiler fail?", file);
 	if (n < SELFMAG || memcmp(hdr.e_ident, ELFMAG, SELFMAG))
-		return fail("%.200s is no ELF file: give a BPF object file (clang -target bpf)", file);
+		return fail("%.200s is no ELF file: give a BPF object file (clang -target bpf)",
+			    file);
 	if (n < (ssize_t)sizeof(hdr))
 		return fail("%.200s is truncated: compile it again", file);
 	if (hdr.e_ident[EI_CLASS] != ELFCLASS64 || hdr.e_machine != EM_BPF)
 		return fail("%.200s is made for another machine: compile it with clang -target bpf",
 			    file);
-	if (hdr.e_ident[EI_DATA] != (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? ELFDATA2LSB :
-										 ELFDATA2MSB))
+	if (hdr.e_ident[EI_DATA] != NATIVE_DATA)
 		return fail("%.200s has the other byte order: compile it with clang -target bpf on this machine",
 			    file);
 	return CMD_OK;
