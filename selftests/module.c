@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The module under test and its counters in debugfs. */
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "testing.h"
+
+const char * const context_names[NR_CONTEXTS] = {
+	[CTX_SLEEPABLE] = "sleepable",
+	[CTX_PROCESS] = "process",
+	[CTX_SOFTIRQ] = "softirq",
+	[CTX_HARDIRQ] = "hardirq",
+	[CTX_NMI] = "nmi",
+};
+
+/* The tree that this runner was built in has the module. */
+static const char *module_path(void)
+{
+	static char path[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 64);
+
+	if (len < 0)
+		return "kmod/costack.ko";
+	path[len] = 0;
+	dirname(path);
+	strcat(path, "/../../kmod/costack.ko");
+	return path;
+}
+
+bool module_loaded(void)
+{
+	return !access("/sys/module/costack", F_OK);
+}
+
+int module_load(const char *params)
+{
+	int fd = open(module_path(), O_RDONLY | O_CLOEXEC), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (syscall(__NR_finit_module, fd, params, 0))
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+/* Programs and maps of the test before hold the module a little longer. */
+int module_unload(void)
+{
+	long long end = now_ms() + 5000;
+
+	while (module_loaded()) {
+		if (!syscall(__NR_delete_module, "costack", O_NONBLOCK))
+			return 0;
+		if ((errno != EAGAIN && errno != EBUSY) || now_ms() > end)
+			return -errno;
+		sleep_ms(20);
+	}
+	return 0;
+}
+
+static long long value_of(const char *text, const char *key)
+{
+	char pattern[32];
+	const char *p;
+
+	snprintf(pattern, sizeof(pattern), "\n%s: ", key);
+	p = text ? strstr(text, pattern) : NULL;
+	return p ? strtoll(p + strlen(pattern), NULL, 10) : -1;
+}
+
+void stats_read(struct stats *stats)
+{
+	char *text = read_file(DEBUGFS "stats");
+
+#define READ(key) (stats->key = value_of(text, #key))
+	READ(obtained);
+	READ(returned);
+	READ(live);
+	READ(cached);
+	READ(obtained_bytes);
+	READ(returned_bytes);
+	READ(live_bytes);
+	READ(cached_bytes);
+	READ(limit_bytes);
+	READ(allocs);
+	READ(frees);
+	READ(hits);
+	READ(misses);
+	READ(refilled);
+	READ(trimmed);
+	READ(fail_size);
+	READ(fail_flags);
+	READ(fail_limit);
+	READ(fail_nomem);
+	READ(fail_empty);
+#undef READ
+	free(text);
+}
+
+/* Fills NR_CLASSES of them; returns how many there are. */
+int classes_read(struct class_stats *classes)
+{
+	char *text = read_file(DEBUGFS "classes"), *rest = text, *line;
+	struct class_stats *c;
+	int n = 0;
+
+	memset(classes, 0, NR_CLASSES * sizeof(*classes));
+	while (rest && n < NR_CLASSES && (line = strsep(&rest, "\n"))) {
+		c = &classes[n];
+		if (sscanf(line, "%15s %lld %lld %lld %lld %lld %lld %lld %lld %lld %lld %lld %lld %lld %lld",
+			   c->backing, &c->size, &c->live, &c->cached_cpu, &c->cached_depot,
+			   &c->obtained, &c->returned, &c->hits, &c->misses, &c->refilled,
+			   &c->trimmed, &c->failed, &c->reserve, &c->target,
+			   &c->magazine) == 15)
+			n++;
+	}
+	free(text);
+	return n;
+}
+
+void class_read(const char *backing, long long size, struct class_stats *class)
+{
+	struct class_stats classes[NR_CLASSES];
+	int i, n = classes_read(classes);
+
+	for (i = 0; i < n; i++) {
+		if (classes[i].size == size && !strcmp(classes[i].backing, backing)) {
+			*class = classes[i];
+			return;
+		}
+	}
+	memset(class, 0xff, sizeof(*class));
+}
+
+void contexts_read(struct context_stats *contexts)
+{
+	char *text = read_file(DEBUGFS "contexts"), *rest = text, *line, name[16];
+	struct context_stats row;
+	int i;
+
+	memset(contexts, 0xff, NR_CONTEXTS * sizeof(*contexts));
+	while (rest && (line = strsep(&rest, "\n"))) {
+		if (sscanf(line, "%15s %lld %lld %lld %lld %lld %lld %lld", name, &row.magazine,
+			   &row.depot, &row.kernel, &row.atomic, &row.nolock, &row.failed,
+			   &row.freed) != 8)
+			continue;
+		for (i = 0; i < NR_CONTEXTS; i++) {
+			if (!strcmp(name, context_names[i]))
+				contexts[i] = row;
+		}
+	}
+	free(text);
+}
+
+void contexts_print(void)
+{
+	char *text = read_file(DEBUGFS "contexts");
+
+	test_note("%s", text);
+	free(text);
+}
+
+long long contexts_allocs(const struct context_stats *row)
+{
+	return row->magazine + row->depot + row->kernel + row->atomic + row->nolock;
+}
+
+bool wait_live(long long want)
+{
+	long long end = now_ms() + 5000;
+	struct stats stats;
+
+	for (;;) {
+		stats_read(&stats);
+		if (stats.live == want)
+			return true;
+		if (now_ms() > end)
+			return false;
+		sleep_ms(5);
+	}
+}
+
+void wait_refilled(void)
+{
+	struct class_stats classes[NR_CLASSES];
+	long long end = now_ms() + 2000;
+	int i, n;
+
+	do {
+		n = classes_read(classes);
+		for (i = 0; i < n; i++) {
+			if (classes[i].cached_depot < classes[i].target)
+				break;
+		}
+		if (i == n)
+			return;
+		sleep_ms(2);
+	} while (now_ms() < end);
+}

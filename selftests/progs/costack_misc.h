@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Annotations of programs, read back from BTF by test_loader.c. The names are those of
+ * the kernel's bpf_misc.h.
+ *
+ * __success		the verifier takes the program
+ * __failure		the verifier refuses it
+ * __success_since(v)	refused by kernels before version v, taken from there on
+ * __msg(text)		the log of the refusal has this text, after the texts of the
+ *			__msg before; {{...}} is an extended regular expression
+ * __retval(n)		it is taken, and returns n when it is run by itself
+ */
+#ifndef __COSTACK_MISC_H
+#define __COSTACK_MISC_H
+
+#define __str_of(s)	#s
+#define __str(s)	__str_of(s)
+#define __test_tag(tag)	__attribute__((btf_decl_tag("test:" __str(__COUNTER__) ":" tag)))
+
+#define __success	__test_tag("success")
+#define __failure	__test_tag("failure")
+#define __success_since(v) __test_tag("success_since=" #v)
+#define __msg(text)	__test_tag("msg=" text)
+#define __retval(n)	__test_tag("retval=" #n)
+
+/* kfuncs of the kernel */
+extern void bpf_rcu_read_lock(void) __weak __ksym;
+extern void bpf_rcu_read_unlock(void) __weak __ksym;
+extern void bpf_preempt_disable(void) __weak __ksym;
+extern void bpf_preempt_enable(void) __weak __ksym;
+
+#endif /* __COSTACK_MISC_H */

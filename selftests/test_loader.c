@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Loads annotated programs one by one and looks at what the verifier says. */
+#include <regex.h>
+#include <stdlib.h>
+#include <sys/utsname.h>
+#include <bpf/btf.h>
+
+#include "testing.h"
+
+#define MAX_MSGS	8
+#define LOG_SIZE	(1 << 20)
+
+/**
+ * struct spec - what the annotations of a program say
+ * @marked: it has any
+ * @failure: the verifier refuses it
+ * @since: first kernel version that takes it nevertheless; 0: none
+ * @run: it is run
+ * @retval: what it returns then
+ * @msg: texts of the log, by the order in the source; NULL between
+ */
+struct spec {
+	bool marked, failure, run;
+	unsigned int since;
+	int retval;
+	const char *msg[MAX_MSGS];
+	unsigned int order[MAX_MSGS];
+	int nr_msgs;
+};
+
+static unsigned int kernel_version(void)
+{
+	unsigned int major = 0, minor = 0;
+	struct utsname name;
+
+	uname(&name);
+	sscanf(name.release, "%u.%u", &major, &minor);
+	return major << 8 | minor;
+}
+
+static void add_msg(struct spec *spec, unsigned int order, const char *msg)
+{
+	int i = spec->nr_msgs;
+
+	if (i == MAX_MSGS)
+		return;
+	for (; i && spec->order[i - 1] > order; i--) {
+		spec->order[i] = spec->order[i - 1];
+		spec->msg[i] = spec->msg[i - 1];
+	}
+	spec->order[i] = order;
+	spec->msg[i] = msg;
+	spec->nr_msgs++;
+}
+
+static void read_spec(const struct btf *btf, const char *func, struct spec *spec)
+{
+	int id = btf__find_by_name_kind(btf, func, BTF_KIND_FUNC), i;
+	unsigned int order, major, minor;
+	const struct btf_type *t;
+	const char *tag;
+
+	memset(spec, 0, sizeof(*spec));
+	for (i = 1; i < (int)btf__type_cnt(btf); i++) {
+		t = btf__type_by_id(btf, i);
+		if (!btf_is_decl_tag(t) || (int)t->type != id ||
+		    btf_decl_tag(t)->component_idx != -1)
+			continue;
+		tag = btf__name_by_offset(btf, t->name_off);
+		if (sscanf(tag, "test:%u:", &order) != 1)
+			continue;
+		spec->marked = true;
+		tag = strchr(tag + 5, ':') + 1;
+		if (!strncmp(tag, "msg=", 4)) {
+			add_msg(spec, order, tag + 4);
+		} else if (!strncmp(tag, "retval=", 7)) {
+			spec->run = true;
+			spec->retval = strtol(tag + 7, NULL, 0);
+		} else if (!strcmp(tag, "failure")) {
+			spec->failure = true;
+		} else if (sscanf(tag, "success_since=%u.%u", &major, &minor) == 2) {
+			spec->failure = true;
+			spec->since = major << 8 | minor;
+		}
+	}
+	if (spec->since && kernel_version() >= spec->since)
+		spec->failure = false;
+}
+
+/* Text with {{regex}} in it to an extended regular expression. */
+static char *to_regex(const char *msg)
+{
+	char *regex = malloc(2 * strlen(msg) + 1), *to = regex;
+	bool in_regex = false;
+
+	if (!regex)
+		return NULL;
+	for (; *msg; msg++) {
+		if (!strncmp(msg, in_regex ? "}}" : "{{", 2)) {
+			*to++ = in_regex ? ')' : '(';
+			in_regex = !in_regex;
+			msg++;
+			continue;
+		}
+		if (!in_regex && strchr("\\^$.[]|()?*+{}", *msg))
+			*to++ = '\\';
+		*to++ = *msg;
+	}
+	*to = 0;
+	return regex;
+}
+
+/* Where the text ends in the log, or NULL. */
+static const char *find_msg(const char *log, const char *msg)
+{
+	char *pattern = to_regex(msg);
+	const char *end = NULL;
+	regmatch_t match;
+	regex_t regex;
+
+	if (pattern && !regcomp(&regex, pattern, REG_EXTENDED)) {
+		if (!regexec(&regex, log, 1, &match, 0))
+			end = log + match.rm_eo;
+		regfree(&regex);
+	}
+	free(pattern);
+	return end;
+}
+
+/* The end of a log is where the verifier says what it is about. */
+static const char *log_tail(const char *log, int lines)
+{
+	const char *p = log + strlen(log);
+
+	while (p > log && (p[-1] != '\n' || lines-- > 0))
+		p--;
+	return p;
+}
+
+static void run_one(const void *elf, size_t size, const char *name, const struct spec *spec,
+		    char *log)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .kernel_log_buf = log,
+		    .kernel_log_size = LOG_SIZE, .kernel_log_level = 1);
+	struct bpf_object *obj = bpf_object__open_mem(elf, size, &opts);
+	struct bpf_program *prog, *wanted = NULL;
+	int err, i, retval = 0;
+	const char *pos = log;
+
+	if (!ASSERT_PTR(obj))
+		return;
+	bpf_object__for_each_program(prog, obj) {
+		bool same = !strcmp(bpf_program__name(prog), name);
+
+		bpf_program__set_autoload(prog, same);
+		if (same)
+			wanted = prog;
+	}
+	log[0] = 0;
+	err = bpf_object__load(obj);
+	if (test_verbose)
+		test_note("%s", log);
+	if (!spec->failure) {
+		if (err) {
+			test_fail(name, 0, "is refused: %s", strerror(-err));
+			test_note("%s", log_tail(log, 12));
+		} else if (spec->run) {
+			err = prog_run(wanted, NULL, 0, &retval);
+			if (err)
+				test_fail(name, 0, "cannot be run: %s", strerror(-err));
+			else if (retval != spec->retval)
+				test_fail(name, 0, "returns %d, not %d", retval, spec->retval);
+		}
+		goto out;
+	}
+	if (!err) {
+		test_fail(name, 0, "is not refused");
+		goto out;
+	}
+	for (i = 0; i < spec->nr_msgs; i++) {
+		pos = find_msg(pos, spec->msg[i]);
+		if (!pos) {
+			test_fail(name, 0, "no '%s' in the log, whose end is", spec->msg[i]);
+			test_note("%s", log_tail(log, 12));
+			break;
+		}
+	}
+	if (!spec->nr_msgs)
+		test_fail(name, 0, "no message is given to look for");
+out:
+	bpf_object__close(obj);
+}
+
+void run_tests(const void *elf, size_t size)
+{
+	struct bpf_object *obj = bpf_object__open_mem(elf, size, NULL);
+	char *log = malloc(LOG_SIZE);
+	struct bpf_program *prog;
+	struct spec spec;
+
+	if (ASSERT_PTR(obj) && ASSERT_PTR(log)) {
+		bpf_object__for_each_program(prog, obj) {
+			const char *func = bpf_program__name(prog);
+
+			read_spec(bpf_object__btf(obj), func, &spec);
+			if (!spec.marked || !subtest_begin("%s", func))
+				continue;
+			run_one(elf, size, func, &spec, log);
+			subtest_end();
+		}
+	}
+	free(log);
+	bpf_object__close(obj);
+}

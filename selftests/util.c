@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Running programs, CPUs, files. */
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#include <linux/membarrier.h>
+
+#include "testing.h"
+
+int prog_run(struct bpf_program *prog, void *ctx, size_t ctx_size, int *retval)
+{
+	char packet[64] = { [12] = 8, [14] = 0x45 };	/* enough of an IPv4 frame */
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+	int err;
+
+	switch (bpf_program__type(prog)) {
+	case BPF_PROG_TYPE_SYSCALL:
+	case BPF_PROG_TYPE_RAW_TRACEPOINT:
+		opts.ctx_in = ctx;
+		opts.ctx_size_in = ctx_size;
+		break;
+	case BPF_PROG_TYPE_TRACING:
+	case BPF_PROG_TYPE_STRUCT_OPS:
+		break;
+	default:
+		opts.data_in = packet;
+		opts.data_size_in = sizeof(packet);
+		opts.repeat = 1;
+		break;
+	}
+	err = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
+	if (retval)
+		*retval = (int)opts.retval;
+	return err;
+}
+
+void sync_rcu(void)
+{
+	syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+}
+
+int pin_to_cpu(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return sched_setaffinity(0, sizeof(set), &set) ? -errno : 0;
+}
+
+int nr_cpus(void)
+{
+	return sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+long long now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+}
+
+void sleep_ms(long ms)
+{
+	const struct timespec ts = { ms / 1000, ms % 1000 * 1000000 };
+
+	nanosleep(&ts, NULL);
+}
+
+int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+/* The caller frees it; NULL when there is none. */
+char *read_file(const char *path)
+{
+	size_t len = 0, size = 16384;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char *text = NULL, *more;
+	ssize_t n;
+
+	if (fd < 0)
+		return NULL;
+	do {
+		more = realloc(text, len + size + 1);
+		if (!more)
+			break;
+		text = more;
+		n = read(fd, text + len, size);
+		len += max(n, 0);
+	} while (n > 0);
+	close(fd);
+	if (text)
+		text[len] = 0;
+	return text;
+}
+
+bool lsm_is_active(void)
+{
+	char dir[] = "/tmp/costack.XXXXXX", path[64], *text;
+	bool active = false;
+
+	if (!mkdtemp(dir))
+		return false;
+	if (!mount("securityfs", dir, "securityfs", 0, NULL)) {
+		snprintf(path, sizeof(path), "%s/lsm", dir);
+		text = read_file(path);
+		active = text && strstr(text, "bpf");
+		free(text);
+		umount(dir);
+	}
+	rmdir(dir);
+	return active;
+}
+
+bool inject_nmi(void)
+{
+	return !write_file(MONITOR, "nmi\n");
+}
