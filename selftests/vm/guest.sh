@@ -248,6 +248,8 @@ run_guest()
 	shift 2
 
 	rm -f "$out"/{status,dmesg,tainted,debug_locks,console.log,command}
+	: >"$out/console.log"
+	: >"$out/dmesg"
 	{
 		printf '#!/bin/bash\n# as the guest ran it\n'
 		[[ ${#GUEST_ENV[@]} -eq 0 ]] || printf 'export %s\n' "${GUEST_ENV[@]}"
@@ -279,7 +281,6 @@ judge()
 {
 	local out=$1 expect=$2 qemu=$3 verdict=$4 hits=0
 
-	touch "$out/console.log"
 	scan_logs "$out" || hits=1
 	if [[ $qemu -eq 124 || $qemu -eq 137 ]]; then
 		[[ -z $verdict ]] || say "the command ended with status $verdict, but the guest did not power off"

@@ -5,7 +5,7 @@
 
 readonly SPLATS=(
 	'WARNING:'
-	'(^|[^A-Za-z])BUG:'
+	'(^|[^A-Za-z])BUG:|kernel BUG at'
 	'Oops'
 	'[Gg]eneral protection'
 	'possible (recursive|circular|irq lock inversion|deadlock)'
@@ -48,9 +48,6 @@ readonly SPLATS_ALLOWED=(
 readonly TAINT_ALLOWED=$((4096 | 8192))
 
 join_patterns() { local IFS='|'; echo "$*"; }
-
-# all_logs OUT - the saved log and the console's, which alone has a panic
-all_logs() { cat "$1/dmesg" "$1/console.log" 2>/dev/null | tr -d '\r'; }
 
 # scan_logs OUT - false when something in the logs, the taint or lockdep is a fault
 scan_logs()
@@ -101,4 +98,9 @@ scan_logs()
 	return "$faults"
 }
 
-expected_seen() { all_logs "$1" | grep -qE -- "$2"; }
+# expected_seen OUT REGEX - in the saved log, or the console's, which alone has
+# a panic
+expected_seen()
+{
+	cat "$1/dmesg" "$1/console.log" 2>/dev/null | tr -d '\r' | grep -E -- "$2" >/dev/null
+}

@@ -1,0 +1,117 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# make test: builds the tree for each kernel, runs selftests/run.sh in a guest
+# with it, and adds up. Each line of KTAP counts once a kernel; a guest that
+# dies, hangs or logs a fault is one more failure. The last line on standard
+# output is "N passed, N failed", with ", N skipped" where there are any; exit 0
+# only when something passed and nothing failed.
+#
+# Environment: KERNELS (default "6.12 7.3"), TEST_SECONDS (limit of one guest,
+# default 1800), COSTACK_CACHE.
+set -uo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+vm=$here/vm/vm.sh
+cache=${COSTACK_CACHE:-/var/cache/costack}
+read -r -a kernels <<<"${KERNELS:-6.12 7.3}"
+seconds=${TEST_SECONDS:-1800}
+
+passed=0
+failed=0
+skipped=0
+notes=()
+
+note_failure()
+{
+	failed=$((failed + 1))
+	notes+=("failed: $1")
+}
+
+# add_up FILE WHERE STATUS - counts the top-level lines of a KTAP file; STATUS is
+# that of the program that wrote it
+add_up()
+{
+	local file=$1 where=$2 status=$3 line planned='' seen=0 bad=0
+
+	while IFS= read -r line; do
+		case $line in
+		'ok '*'# SKIP'* | 'ok '*'# skip'*)
+			skipped=$((skipped + 1))
+			seen=$((seen + 1))
+			notes+=("skipped: $where: ${line#ok }")
+			;;
+		'ok '*)
+			passed=$((passed + 1))
+			seen=$((seen + 1))
+			;;
+		'not ok '*)
+			bad=$((bad + 1))
+			seen=$((seen + 1))
+			note_failure "$where: ${line#not ok }"
+			;;
+		'1..0 # '[Ss][Kk][Ii][Pp]*)
+			skipped=$((skipped + 1))
+			planned=0
+			notes+=("skipped: $where: all, ${line#1..0 # }")
+			;;
+		'1..'*)
+			planned=${line#1..}
+			planned=${planned%% *}
+			;;
+		esac
+	done <"$file"
+
+	case $status in
+	0 | 4) ;;
+	1) [[ $bad -gt 0 ]] || note_failure "$where: status 1 without a test that failed" ;;
+	2) note_failure "$where: the laboratory refused its options (status 2)" ;;
+	120) note_failure "$where: the laboratory failed, see above" ;;
+	124) note_failure "$where: time limit" ;;
+	125) note_failure "$where: the guest died (panic or hang)" ;;
+	126) note_failure "$where: fault in the kernel's log, or it could not start (status 126)" ;;
+	*) note_failure "$where: ended with status $status" ;;
+	esac
+	# Who dies half-way has failed no test, by its own account.
+	if [[ -z $planned ]]; then
+		note_failure "$where: no plan (1..N) seen"
+	elif [[ $planned != "$seen" ]]; then
+		note_failure "$where: $seen of $planned planned tests were reported"
+	fi
+}
+
+results=$cache/results/$(date -u +%Y%m%dT%H%M%SZ).$$
+mkdir -p "$results" || exit 1
+ln -sfn "${results##*/}" "$cache/results/latest"
+# The last few say whether something is new.
+find "$cache/results" -mindepth 1 -maxdepth 1 -type d | sort | head -n -10 |
+	while IFS= read -r old; do rm -rf "$old"; done
+
+if "$vm" setup; then
+	status=0
+	echo "# the laboratory itself, kernel ${kernels[0]}"
+	"$here/vm/check.sh" -k "${kernels[0]}" </dev/null | tee "$results/check.ktap" || status=$?
+	add_up "$results/check.ktap" "laboratory" "$status"
+	for k in "${kernels[@]}"; do
+		if ! "$vm" build -k "$k" </dev/null; then
+			note_failure "$k: the build"
+			continue
+		fi
+		status=0
+		echo "# kernel $("$vm" version -k "$k")"
+		"$vm" run -k "$k" -c 4 -m 2G -t "$seconds" -o "$results/$k" -- selftests/run.sh \
+			</dev/null | tee "$results/$k.ktap" || status=$?
+		add_up "$results/$k.ktap" "$k" "$status"
+	done
+else
+	note_failure "the setup of the laboratory"
+fi
+
+echo "# results: $results"
+[[ ${#notes[@]} -eq 0 ]] || printf '# %s\n' "${notes[@]}"
+if [[ $skipped -gt 0 ]]; then
+	echo "$passed passed, $failed failed, $skipped skipped"
+else
+	echo "$passed passed, $failed failed"
+fi
+[[ $failed -eq 0 && $passed -gt 0 ]]
