@@ -10,8 +10,8 @@ DESTDIR ?=
 V ?= 0
 
 # clang: the newest one that is there, since plain `clang` is often an old one.
-CLANG ?= $(notdir $(firstword $(shell command -v clang-21 clang-20 clang-19 clang-18 \
-	 clang-17 clang-16 clang)))
+CLANG ?= $(shell for c in clang-21 clang-20 clang-19 clang-18 clang-17 clang; do \
+	 command -v $$c >/dev/null && echo $$c && break; done)
 export CLANG V PREFIX DESTDIR
 
 VM := selftests/vm/vm.sh
@@ -36,6 +36,7 @@ kmod:
 	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR) COSTACK_VERSION=$(VERSION) V=$(V) modules
 
 bpf:
+	$(Q)test -n "$(CLANG)" || { echo "make: no clang: install clang, or give CLANG=" >&2; exit 1; }
 	$(Q)$(MAKE) -C bpf
 
 user:
@@ -70,7 +71,7 @@ DKMS_SRC := $(DESTDIR)/usr/src/costack-$(VERSION)
 dkms-install:
 	install -d $(DKMS_SRC)/kmod $(DKMS_SRC)/bpf
 	install -m 644 Kbuild COPYING $(DKMS_SRC)/
-	install -m 644 kmod/*.c kmod/*.h kmod/Kbuild $(DKMS_SRC)/kmod/
+	install -m 644 $(filter-out %.mod.c,$(wildcard kmod/*.[chS])) kmod/Kbuild $(DKMS_SRC)/kmod/
 	install -m 644 bpf/costack_types.h $(DKMS_SRC)/bpf/
 	sed 's/@VERSION@/$(VERSION)/' kmod/dkms.conf > $(DKMS_SRC)/dkms.conf
 	$(if $(DESTDIR),,dkms install -m costack -v $(VERSION))
