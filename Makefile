@@ -74,7 +74,7 @@ dkms-install:
 	install -m 644 $(filter-out %.mod.c,$(wildcard kmod/*.[chS])) kmod/Kbuild $(DKMS_SRC)/kmod/
 	install -m 644 bpf/costack_types.h $(DKMS_SRC)/bpf/
 	sed 's/@VERSION@/$(VERSION)/' kmod/dkms.conf > $(DKMS_SRC)/dkms.conf
-	$(if $(DESTDIR),,dkms install -m costack -v $(VERSION))
+	$(if $(DESTDIR),,dkms install -m costack -v $(VERSION) -k $(KVER))
 
 ## In a throw-away virtual machine, on any machine
 
