@@ -25,7 +25,6 @@ static struct {
 	int nr_filters;
 	const struct test *test;
 	char name[128];		/* of the case that runs */
-	bool in_subtest;
 	bool had_subtest;
 	bool failed;
 	char skip[256];		/* why; empty when it is not skipped */
@@ -192,7 +191,6 @@ bool subtest_begin(const char *fmt, ...)
 	run.had_subtest = true;
 	if (!selected(run.name, false))
 		return false;
-	run.in_subtest = true;
 	case_begin();
 	return true;
 }
@@ -200,7 +198,8 @@ bool subtest_begin(const char *fmt, ...)
 void subtest_end(void)
 {
 	case_end();
-	run.in_subtest = false;
+	run.failed = false;
+	run.skip[0] = 0;
 }
 
 static void run_test(const struct test *test)
@@ -230,7 +229,7 @@ static void run_test(const struct test *test)
 	}
 	test->run();
 	/* An assertion outside of subtests is a case of its own. */
-	if (!run.had_subtest || (run.failed && !run.in_subtest)) {
+	if (!run.had_subtest || run.failed) {
 		snprintf(run.name, sizeof(run.name), "%s", test->name);
 		case_end();
 	}
