@@ -1,54 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Attaching, always by BPF links that are pinned, so that they outlive the tool. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/if_link.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/vfs.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+#include <linux/if_link.h>
 
 #include "cmd.h"
 #include "prog.h"
 
 /**
- * enum target - what kind of thing a program is attached to
- * @TARGET_SELF: what its section names: a function, a tracepoint, a hook
- * @TARGET_DEV: an interface
- * @TARGET_CGROUP: a cgroup
+ * struct attachment - attaching in progress
+ * @t: to what
+ * @where: name below which links are pinned
+ * @made: file names of the links pinned so far, for undoing
+ * @nr: how many
+ * @taken: programs that there was something to attach to
  */
-enum target {
-	TARGET_SELF,
-	TARGET_DEV,
-	TARGET_CGROUP,
+struct attachment {
+	const struct targets *t;
+	const char *where;
+	char (*made)[NAME_MAX + 1];
+	int nr;
+	int taken;
 };
-
-static enum target target_of(enum bpf_prog_type type, enum bpf_attach_type attach)
-{
-	switch (type) {
-	case BPF_PROG_TYPE_XDP:
-		return attach == BPF_XDP ? TARGET_DEV : TARGET_SELF;
-	case BPF_PROG_TYPE_SCHED_CLS:
-		return TARGET_DEV;
-	case BPF_PROG_TYPE_CGROUP_SKB:
-	case BPF_PROG_TYPE_CGROUP_SOCK:
-	case BPF_PROG_TYPE_CGROUP_SOCK_ADDR:
-	case BPF_PROG_TYPE_CGROUP_SOCKOPT:
-	case BPF_PROG_TYPE_CGROUP_SYSCTL:
-	case BPF_PROG_TYPE_CGROUP_DEVICE:
-	case BPF_PROG_TYPE_SOCK_OPS:
-		return TARGET_CGROUP;
-	case BPF_PROG_TYPE_LSM:
-		return attach == BPF_LSM_CGROUP ? TARGET_CGROUP : TARGET_SELF;
-	default:
-		return TARGET_SELF;
-	}
-}
 
 /* The attach type of a TC program that does not name one. */
 static enum bpf_attach_type tc_attach_type(enum bpf_attach_type attach)
@@ -64,136 +44,153 @@ static enum bpf_attach_type tc_attach_type(enum bpf_attach_type attach)
 	}
 }
 
-/**
- * targets_add_dev() - one more interface
- * @t: to add to
- * @ifname: its name
- *
- * Return: an exit status.
- */
-int targets_add_dev(struct targets *t, const char *ifname)
+/* Before loading: settle how, and see that what the program wants is given. */
+static int check_prog(struct bpf_program *prog, const struct targets *t, bool *dev, bool *cgroup)
 {
-	int i;
+	enum bpf_attach_type attach = bpf_program__expected_attach_type(prog);
+	enum bpf_prog_type type = bpf_program__type(prog);
+	const char *name = bpf_program__name(prog);
 
-	if (!ifname || !*ifname)
-		return usage("dev wants an interface");
-	if (t->nr == DEVS_MAX)
-		return usage("more than %d interfaces", DEVS_MAX);
-	t->ifindex[t->nr] = (int)if_nametoindex(ifname);
-	if (!t->ifindex[t->nr])
-		return fail("no interface '%.80s': ip link shows those that there are", ifname);
-	for (i = 0; i < t->nr; i++) {
-		if (t->ifindex[i] == t->ifindex[t->nr])
-			return usage("dev %s is named twice", ifname);
+	if (type == BPF_PROG_TYPE_SCHED_CLS)
+		attach = tc_attach_type(attach);
+	else if (type == BPF_PROG_TYPE_XDP && !attach)
+		attach = BPF_XDP;
+	bpf_program__set_expected_attach_type(prog, attach);
+	if (!t || !bpf_program__autoload(prog))
+		return CMD_OK;
+	switch (target_of(type, attach)) {
+	case TARGET_DEV:
+		*dev = true;
+		if (!t->nr)
+			return fail("program %s (%s) wants an interface: add dev IFACE, or noattach",
+				    name, bpf_program__section_name(prog));
+		break;
+	case TARGET_CGROUP:
+		*cgroup = true;
+		if (!t->cgroup)
+			return fail("program %s (%s) wants a cgroup: add cgroup PATH, or noattach",
+				    name, bpf_program__section_name(prog));
+		break;
+	default:
+		break;
 	}
-	snprintf(t->ifname[t->nr], IF_NAMESIZE, "%s", ifname);
-	t->nr++;
 	return CMD_OK;
 }
 
 /**
- * attach_prepare() - settle before loading how a program will be attached
- * @prog: the program
+ * attach_check() - before loading: does what is given fit the programs?
+ * @obj: the object, not loaded
+ * @t: what is given, or NULL when nothing is to be attached
  *
- * A bare SEC("tc") or SEC("classifier") means ingress.
+ * Return: CMD_OK, or CMD_FAILED after saying what is missing or too much.
  */
-void attach_prepare(struct bpf_program *prog)
+int attach_check(struct bpf_object *obj, const struct targets *t)
 {
-	if (bpf_program__type(prog) == BPF_PROG_TYPE_SCHED_CLS)
-		bpf_program__set_expected_attach_type(
-			prog, tc_attach_type(bpf_program__expected_attach_type(prog)));
-	else if (bpf_program__type(prog) == BPF_PROG_TYPE_XDP &&
-		 bpf_program__expected_attach_type(prog) == 0)
-		bpf_program__set_expected_attach_type(prog, BPF_XDP);
-}
+	bool dev = false, cgroup = false;
+	struct bpf_program *prog;
+	struct bpf_map *map;
+	int ret;
 
-/**
- * attach_needs() - is what the program is attached to given?
- * @prog: the program
- * @t: what is given
- *
- * Return: CMD_OK, or CMD_FAILED after saying what is missing.
- */
-int attach_needs(const struct bpf_program *prog, const struct targets *t)
-{
-	switch (target_of(bpf_program__type(prog), bpf_program__expected_attach_type(prog))) {
-	case TARGET_DEV:
-		if (!t->nr)
-			return fail("program %s (%s) wants an interface: add dev IFACE, or noattach",
-				    bpf_program__name(prog), bpf_program__section_name(prog));
-		return CMD_OK;
-	case TARGET_CGROUP:
-		if (!t->cgroup)
-			return fail("program %s (%s) wants a cgroup: add cgroup PATH, or noattach",
-				    bpf_program__name(prog), bpf_program__section_name(prog));
-		return CMD_OK;
-	default:
-		return CMD_OK;
+	bpf_object__for_each_program(prog, obj) {
+		ret = check_prog(prog, t, &dev, &cgroup);
+		if (ret)
+			return ret;
 	}
+	if (t && t->nr && !dev)
+		return fail("no program wants an interface: leave out dev %s", t->ifname[0]);
+	if (t && t->cgroup && !cgroup)
+		return fail("no program wants a cgroup: leave out cgroup %.200s", t->cgroup);
+	bpf_object__for_each_map(map, obj) {
+		if (t && bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS &&
+		    bpf_map__autocreate(map) && !(bpf_map__map_flags(map) & BPF_F_LINK))
+			return fail("struct_ops %s has no link and could not outlive this tool: put it into SEC(\".struct_ops.link\")",
+				    bpf_map__name(map));
+	}
+	return CMD_OK;
 }
 
 static int fail_attach(const char *prog, const char *target, int err)
 {
+	const char *first = log_first();
+
 	switch (err) {
 	case -EBUSY:
 	case -EEXIST:
-		return fail("cannot attach %s to %s: already attached there: detach what is, or choose another",
+		return fail("cannot attach %s to %.200s: something is attached there already: detach that first",
 			    prog, target);
 	case -EPERM:
 	case -EACCES:
-		return fail("cannot attach %s to %s: no rights: run as root", prog, target);
+		return fail("cannot attach %s to %.200s: no rights: run as root", prog, target);
 	case -EOPNOTSUPP:
-		return fail("cannot attach %s to %s: not supported there by this kernel or driver",
+		return fail("cannot attach %s to %.200s: this kernel or driver cannot: choose another target",
 			    prog, target);
 	case -ENOENT:
 	case -ESRCH:
-		return fail("cannot attach %s to %s: there is no such thing on this kernel",
-			    prog, target);
+		return fail("cannot attach %s to %.200s: this kernel has no such thing: %s", prog,
+			    target, *first ? first : "-d shows more");
 	default:
-		return fail("cannot attach %s to %s: %s: -d shows more", prog, target,
-			    strerror(-err));
+		return fail("cannot attach %s to %.200s: %s: -d shows more", prog, target,
+			    *first ? first : strerror(-err));
 	}
 }
 
-/* Links pinned so far: what prog attach undoes when a later one fails. */
-static char *pinned[1024];
-static size_t nr_pinned;
-
-static void undo_links(void)
+/* Is this pin what is left of a link whose interface is gone? */
+static bool link_is_dead(const char *path)
 {
-	while (nr_pinned) {
-		unlink(pinned[--nr_pinned]);
-		free(pinned[nr_pinned]);
-	}
+	struct bpf_link_info info = {};
+	__u32 len = sizeof(info);
+	bool dead = false;
+	int fd;
+
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return false;
+	if (!bpf_link_get_info_by_fd(fd, &info, &len))
+		dead = (info.type == BPF_LINK_TYPE_XDP && !info.xdp.ifindex) ||
+		       (info.type == BPF_LINK_TYPE_TCX && !info.tcx.ifindex) ||
+		       (info.type == BPF_LINK_TYPE_NETKIT && !info.netkit.ifindex);
+	close(fd);
+	return dead;
 }
 
-static int pin_link(int fd, const char *where, const char *prog, const char *target)
+/* A free path for a link: asked before attaching, when saying no costs nothing. */
+static int link_path(struct attachment *a, const char *prog, const char *target, char *path,
+		     size_t len, char *leaf, size_t leaf_len)
 {
-	char leaf[128], path[PATH_MAX];
-
-	pin_leaf(leaf, sizeof(leaf), prog, target);
-	if (pin_path(path, sizeof(path), where, "links", leaf))
+	pin_leaf(leaf, leaf_len, prog, target);
+	if (pin_path(path, len, a->where, "links", leaf))
 		return CMD_FAILED;
-	if (fd >= 0 && !bpf_obj_pin(fd, path)) {
-		if (nr_pinned < sizeof(pinned) / sizeof(pinned[0]))
-			pinned[nr_pinned++] = strdup(path);
+	if (access(path, F_OK))
 		return CMD_OK;
-	}
-	if (fd >= 0 && errno == EEXIST)
-		return fail("%s is attached%s%s already: see costack prog list", prog,
-			    target ? " to " : "", target ?: "");
-	return fail("cannot pin the link of %s: %s: it would be detached when this tool ends",
-			    prog, fd < 0 ? "it has none" : strerror(errno));
+	if (link_is_dead(path) && !unlink(path))
+		return CMD_OK;
+	return fail("%s is already attached%s%s: see costack prog list", prog,
+		    target ? " to " : "", target ?: "");
 }
 
-/* Pin the link that libbpf made, and let go of it. */
-static int keep_link(struct bpf_link *link, const char *where, const char *prog, const char *target)
+static int pin_link(struct attachment *a, int fd, const char *prog, const char *path,
+		    const char *leaf)
 {
-	int ret = pin_link(bpf_link__fd(link), where, prog, target);
+	void *more = realloc(a->made, (size_t)(a->nr + 1) * sizeof(*a->made));
 
-	/* With the pin in place this closes a descriptor; without, it detaches. */
-	bpf_link__destroy(link);
-	return ret;
+	if (!more)
+		return fail("no memory");
+	a->made = more;
+	if (fd < 0 || bpf_obj_pin(fd, path))
+		return fail("the link of %s cannot be pinned and would end with this tool: %s: use another kind of section",
+			    prog, fd < 0 ? "it has no descriptor" : strerror(errno));
+	snprintf(a->made[a->nr++], sizeof(*a->made), "%s", leaf);
+	return CMD_OK;
+}
+
+static void undo_links(struct attachment *a)
+{
+	char path[PATH_MAX];
+
+	while (a->nr--) {
+		if (!pin_path(path, sizeof(path), a->where, "links", a->made[a->nr]))
+			unlink(path);
+	}
 }
 
 static void note_generic_xdp(const char *prog, int ifindex, const char *ifname)
@@ -204,69 +201,120 @@ static void note_generic_xdp(const char *prog, int ifindex, const char *ifname)
 		note("%s on %s runs in generic mode: the driver has no XDP", prog, ifname);
 }
 
-static int attach_dev(int prog_fd, const char *prog, enum bpf_prog_type type,
-		      enum bpf_attach_type attach, const struct targets *t, const char *where)
+/* Without a mode in its flags the kernel takes native XDP where the driver has it. */
+static int attach_dev(struct attachment *a, int prog_fd, const char *prog,
+		      enum bpf_prog_type type, enum bpf_attach_type attach)
 {
+	char path[PATH_MAX], leaf[NAME_MAX + 1];
 	int i, fd, ret;
 
-	if (type == BPF_PROG_TYPE_SCHED_CLS)
-		attach = tc_attach_type(attach);
-	for (i = 0; i < t->nr; i++) {
-		fd = bpf_link_create(prog_fd, t->ifindex[i], attach, NULL);
+	for (i = 0; i < a->t->nr; i++) {
+		ret = link_path(a, prog, a->t->ifname[i], path, sizeof(path), leaf, sizeof(leaf));
+		if (ret)
+			return ret;
+		fd = bpf_link_create(prog_fd, a->t->ifindex[i], attach, NULL);
 		if (fd < 0)
-			return fail_attach(prog, t->ifname[i], -errno);
-		ret = pin_link(fd, where, prog, t->ifname[i]);
+			return fail_attach(prog, a->t->ifname[i], -errno);
+		ret = pin_link(a, fd, prog, path, leaf);
 		close(fd);
 		if (ret)
 			return ret;
 		if (type == BPF_PROG_TYPE_XDP)
-			note_generic_xdp(prog, t->ifindex[i], t->ifname[i]);
+			note_generic_xdp(prog, a->t->ifindex[i], a->t->ifname[i]);
 	}
 	return CMD_OK;
 }
 
-static int attach_cgroup(int prog_fd, const char *prog, enum bpf_attach_type attach,
-			 const char *path, const char *where)
+static int attach_cgroup(struct attachment *a, int prog_fd, const char *prog,
+			 enum bpf_attach_type attach)
 {
-	struct statfs st;
-	int cgroup, fd, ret;
+	char path[PATH_MAX], leaf[NAME_MAX + 1], target[48];
+	const char *cgroup = a->t->cgroup;
+	int dir, fd, ret;
+	struct stat st;
 
-	cgroup = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (cgroup < 0)
-		return fail("cannot open cgroup %.200s: %s", path, strerror(errno));
-	if (fstatfs(cgroup, &st) || (unsigned long)st.f_type != CGROUP2_SUPER_MAGIC) {
-		close(cgroup);
-		return fail("%.200s is no cgroup: give a directory of a cgroup2 file system, such as /sys/fs/cgroup",
-			    path);
+	ret = targets_check_cgroup(a->t);
+	if (ret)
+		return ret;
+	dir = open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0 || fstat(dir, &st)) {
+		ret = fail("cannot open cgroup %.200s: %s", cgroup, strerror(errno));
+		goto out;
 	}
-	fd = bpf_link_create(prog_fd, cgroup, attach, NULL);
-	ret = fd < 0 ? -errno : 0;
-	close(cgroup);
-	if (fd < 0)
-		return fail_attach(prog, path, ret);
-	ret = pin_link(fd, where, prog, "cgroup");
+	/* Its inode number is its id. */
+	snprintf(target, sizeof(target), "cgroup%llu", (unsigned long long)st.st_ino);
+	ret = link_path(a, prog, target, path, sizeof(path), leaf, sizeof(leaf));
+	if (ret)
+		goto out;
+	fd = bpf_link_create(prog_fd, dir, attach, NULL);
+	if (fd < 0) {
+		ret = fail_attach(prog, cgroup, -errno);
+		goto out;
+	}
+	ret = pin_link(a, fd, prog, path, leaf);
 	close(fd);
+out:
+	if (dir >= 0)
+		close(dir);
 	return ret;
 }
 
-/* Attach to what the section names. Sets *unattached where it names nothing. */
-static int attach_self(struct bpf_program *prog, const char *where, int *unattached)
+/* Pin the link that libbpf made, and let go of it. */
+static int keep_link(struct attachment *a, struct bpf_link *link, const char *name)
 {
+	char path[PATH_MAX], leaf[NAME_MAX + 1];
+	int ret;
+
+	ret = link_path(a, name, NULL, path, sizeof(path), leaf, sizeof(leaf)) ?:
+	      pin_link(a, bpf_link__fd(link), name, path, leaf);
+	/* With the pin in place this closes a descriptor; without, it detaches. */
+	bpf_link__destroy(link);
+	return ret;
+}
+
+static int attach_self(struct attachment *a, struct bpf_program *prog)
+{
+	const char *section = bpf_program__section_name(prog), *name = bpf_program__name(prog);
 	struct bpf_link *link;
 	int err;
 
+	log_start();
 	link = bpf_program__attach(prog);
 	if (link)
-		return keep_link(link, where, bpf_program__name(prog), NULL);
+		return keep_link(a, link, name);
 	err = -errno;
-	/* libbpf's word for a section that cannot be attached by itself. */
-	if (err == -EOPNOTSUPP || err == -EINVAL) {
-		if (!strchr(bpf_program__section_name(prog), '/')) {
-			(*unattached)++;
-			return CMD_OK;
-		}
+	/* libbpf's word for a section that does not say what to attach to. */
+	if (err == -EOPNOTSUPP && !strchr(section, '/')) {
+		note("%s is loaded, not attached: its section '%s' does not say to what", name,
+		     section);
+		return CMD_OK;
 	}
-	return fail_attach(bpf_program__name(prog), bpf_program__section_name(prog), err);
+	return fail_attach(name, section, err);
+}
+
+static int attach_prog(struct attachment *a, struct bpf_program *prog)
+{
+	enum bpf_attach_type attach = bpf_program__expected_attach_type(prog);
+	enum bpf_prog_type type = bpf_program__type(prog);
+	const char *name = bpf_program__name(prog);
+	int fd = bpf_program__fd(prog);
+
+	if (fd < 0)	/* not loaded: autoload is off */
+		return CMD_OK;
+	switch (target_of(type, attach)) {
+	case TARGET_DEV:
+		return attach_dev(a, fd, name, type, attach);
+	case TARGET_CGROUP:
+		return attach_cgroup(a, fd, name, attach);
+	case TARGET_SELF:
+		return attach_self(a, prog);
+	default:
+		/* A struct_ops program is attached as part of its map. */
+		if (type != BPF_PROG_TYPE_STRUCT_OPS)
+			note("%s is loaded, not attached: nothing to attach section '%s' to", name,
+			     bpf_program__section_name(prog));
+		return CMD_OK;
+	}
 }
 
 /**
@@ -274,158 +322,148 @@ static int attach_self(struct bpf_program *prog, const char *where, int *unattac
  * @obj: the object
  * @t: interfaces and cgroup
  * @where: name under which links are pinned
- * @unattached: written: programs that are only called, not attached
  *
  * Return: an exit status. After a failure some may be attached.
  */
-int attach_object(struct bpf_object *obj, const struct targets *t, const char *where,
-		  int *unattached)
+int attach_object(struct bpf_object *obj, const struct targets *t, const char *where)
 {
+	struct attachment a = { .t = t, .where = where };
 	struct bpf_program *prog;
 	struct bpf_link *link;
 	struct bpf_map *map;
-	int ret;
+	int ret = CMD_OK;
 
-	*unattached = 0;
 	bpf_object__for_each_program(prog, obj) {
-		enum bpf_prog_type type = bpf_program__type(prog);
-		enum bpf_attach_type attach = bpf_program__expected_attach_type(prog);
-		const char *name = bpf_program__name(prog);
-		int fd = bpf_program__fd(prog);
-
-		/* Not loaded (autoload off), or attached as part of its map. */
-		if (fd < 0 || type == BPF_PROG_TYPE_STRUCT_OPS)
-			continue;
-		switch (target_of(type, attach)) {
-		case TARGET_DEV:
-			ret = attach_dev(fd, name, type, attach, t, where);
-			break;
-		case TARGET_CGROUP:
-			/* "cgroup/skb" has no direction of its own. */
-			if (type == BPF_PROG_TYPE_CGROUP_SKB && attach == 0 &&
-			    !strcmp(bpf_program__section_name(prog), "cgroup/skb"))
-				attach = BPF_CGROUP_INET_INGRESS;
-			ret = attach_cgroup(fd, name, attach, t->cgroup, where);
-			break;
-		default:
-			ret = attach_self(prog, where, unattached);
-		}
+		ret = attach_prog(&a, prog);
 		if (ret)
-			return ret;
+			goto out;
 	}
 	bpf_object__for_each_map(map, obj) {
 		if (bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS || bpf_map__fd(map) < 0)
 			continue;
-		if (!(bpf_map__map_flags(map) & BPF_F_LINK))
-			return fail("struct_ops %s has no link and could not outlive this tool: put it into SEC(\".struct_ops.link\")",
-				    bpf_map__name(map));
+		log_start();
 		link = bpf_map__attach_struct_ops(map);
-		if (!link)
-			return fail_attach(bpf_map__name(map), "its struct_ops type", -errno);
-		ret = keep_link(link, where, bpf_map__name(map), NULL);
+		ret = link ? keep_link(&a, link, bpf_map__name(map)) :
+			     fail_attach(bpf_map__name(map), "its subsystem", -errno);
 		if (ret)
-			return ret;
+			goto out;
 	}
-	return CMD_OK;
+out:
+	free(a.made);
+	return ret;
 }
 
-/* Attach one pinned program, whose section says to what. */
-static int attach_one(const char *name, const char *leaf, const struct targets *t, bool only)
+/* Attach a pinned program to what its section names: only those that need no more. */
+static int attach_pinned_self(struct attachment *a, int fd, const char *leaf, const char *section,
+			      enum bpf_prog_type type, enum bpf_attach_type attach)
 {
+	char path[PATH_MAX], link_leaf[NAME_MAX + 1];
+	const char *tp = NULL;
+	int link, ret;
+
+	ret = link_path(a, leaf, NULL, path, sizeof(path), link_leaf, sizeof(link_leaf));
+	if (ret)
+		return ret;
+	switch (type) {
+	case BPF_PROG_TYPE_TRACING:
+	case BPF_PROG_TYPE_LSM:
+		link = bpf_link_create(fd, 0, attach, NULL);
+		break;
+	case BPF_PROG_TYPE_RAW_TRACEPOINT:
+	case BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE:
+		tp = strchr(section, '/');
+		link = bpf_raw_tracepoint_open(tp ? tp + 1 : section, fd);
+		break;
+	default:
+		return fail("program %s (%s) can only be attached when it is loaded: unload it, and load it without noattach",
+			    leaf, section);
+	}
+	if (link < 0)
+		return fail_attach(leaf, section, -errno);
+	ret = pin_link(a, link, leaf, path, link_leaf);
+	close(link);
+	return ret;
+}
+
+/* Attach one pinned program; @named: the user asked for this one. */
+static int attach_one(struct attachment *a, const char *leaf, bool named)
+{
+	char path[PATH_MAX], section[256];
 	enum bpf_attach_type attach;
 	enum bpf_prog_type type;
-	char path[PATH_MAX], section[256];
+	enum target target;
 	ssize_t n;
-	int fd, link, ret;
+	int fd, ret;
 
-	if (pin_path(path, sizeof(path), name, "sections", leaf))
+	if (pin_path(path, sizeof(path), a->where, "sections", leaf))
 		return CMD_FAILED;
 	n = readlink(path, section, sizeof(section) - 1);
 	if (n < 0)
-		return fail("'%s' has no program %s: see costack prog list", name, leaf);
+		return fail("'%s' has no program %s: see costack prog list", a->where, leaf);
 	section[n] = '\0';
 	if (libbpf_prog_type_by_name(section, &type, &attach))
-		return fail("section %s of %s is unknown to this libbpf: load again without noattach",
+		return fail("section %s of %s is unknown to this libbpf: unload it, and load it without noattach",
 			    section, leaf);
-	if (pin_path(path, sizeof(path), name, "progs", leaf))
+	if (type == BPF_PROG_TYPE_SCHED_CLS)
+		attach = tc_attach_type(attach);
+	else if (type == BPF_PROG_TYPE_XDP && !attach)
+		attach = BPF_XDP;
+	target = target_of(type, attach);
+	/* Of several programs, those that what is given is for. */
+	if (!named && ((target == TARGET_DEV && !a->t->nr) || target == TARGET_NONE ||
+		       (target == TARGET_CGROUP && !a->t->cgroup) ||
+		       (target == TARGET_SELF && (a->t->nr || a->t->cgroup))))
+		return CMD_OK;
+	a->taken++;
+	if (pin_path(path, sizeof(path), a->where, "progs", leaf))
 		return CMD_FAILED;
 	fd = bpf_obj_get(path);
 	if (fd < 0)
 		return fail("cannot open %s: %s", path, strerror(errno));
-	switch (target_of(type, type == BPF_PROG_TYPE_XDP && !attach ? BPF_XDP : attach)) {
-	case TARGET_DEV:
-		if (!t->nr)
-			ret = fail("program %s (%s) wants an interface: add dev IFACE", leaf,
-				   section);
-		else
-			ret = attach_dev(fd, leaf, type,
-					 type == BPF_PROG_TYPE_XDP ? BPF_XDP : attach, t, name);
-		break;
-	case TARGET_CGROUP:
-		if (!t->cgroup)
-			ret = fail("program %s (%s) wants a cgroup: add cgroup PATH", leaf,
-				   section);
-		else
-			ret = attach_cgroup(fd, leaf, attach, t->cgroup, name);
-		break;
-	default:
-		/* As at load: a section that names no hook is only called. */
-		if (!only && !strchr(section, '/')) {
-			ret = CMD_OK;
-			break;
-		}
-		if (type != BPF_PROG_TYPE_TRACING && type != BPF_PROG_TYPE_LSM) {
-			ret = fail("program %s (%s) can only be attached while it is loaded: unload, and load without noattach",
-				   leaf, section);
-			break;
-		}
-		link = bpf_link_create(fd, 0, attach, NULL);
-		if (link < 0) {
-			ret = fail_attach(leaf, section, -errno);
-			break;
-		}
-		ret = pin_link(link, name, leaf, NULL);
-		close(link);
-	}
+	if (target == TARGET_NONE)
+		ret = fail("program %s (%s) is not attached to anything, only called", leaf,
+			   section);
+	else if (target == TARGET_DEV && !a->t->nr)
+		ret = fail("program %s (%s) wants an interface: add dev IFACE", leaf, section);
+	else if (target == TARGET_CGROUP && !a->t->cgroup)
+		ret = fail("program %s (%s) wants a cgroup: add cgroup PATH", leaf, section);
+	else if ((a->t->nr && target != TARGET_DEV) || (a->t->cgroup && target != TARGET_CGROUP))
+		ret = fail("program %s (%s) is not attached to that: leave out %s", leaf, section,
+			   a->t->nr && target != TARGET_DEV ? "dev" : "cgroup");
+	else if (target == TARGET_DEV)
+		ret = attach_dev(a, fd, leaf, type, attach);
+	else if (target == TARGET_CGROUP)
+		ret = attach_cgroup(a, fd, leaf, attach);
+	else
+		ret = attach_pinned_self(a, fd, leaf, section, type, attach);
 	close(fd);
 	return ret;
+}
+
+static int attach_each(const char *leaf, void *arg)
+{
+	return attach_one(arg, leaf, false);
 }
 
 /**
  * attach_pinned() - attach programs that were loaded with noattach
  * @name: what they were loaded as
- * @only: one program, or NULL for all
+ * @only: one program, or NULL for all that what is given is for
  * @t: interfaces and cgroup
  *
  * Return: an exit status. After a failure nothing more is attached than before.
  */
 int attach_pinned(const char *name, const char *only, const struct targets *t)
 {
-	char progs[PATH_MAX];
-	int ret = CMD_OK, n = 0;
-	struct dirent *d;
-	DIR *handle;
+	struct attachment a = { .t = t, .where = name };
+	int ret;
 
-	if (only) {
-		ret = attach_one(name, only, t, true);
-		goto out;
-	}
-	if (pin_path(progs, sizeof(progs), name, "progs", NULL))
-		return CMD_FAILED;
-	handle = opendir(progs);
-	if (!handle)
-		return fail("cannot read %s: %s", progs, strerror(errno));
-	while (!ret && (d = readdir(handle))) {
-		if (d->d_name[0] == '.')
-			continue;
-		ret = attach_one(name, d->d_name, t, false);
-		n++;
-	}
-	closedir(handle);
-	if (!ret && !n)
-		ret = fail("'%s' has no programs", name);
-out:
+	ret = only ? attach_one(&a, only, true) : pin_each(name, "progs", attach_each, &a);
+	if (!ret && !a.taken)
+		ret = fail("'%s' has no program for that: see costack prog list, and give dev IFACE or cgroup PATH",
+			   name);
 	if (ret)
-		undo_links();
+		undo_links(&a);
+	free(a.made);
 	return ret;
 }

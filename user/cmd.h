@@ -23,7 +23,7 @@ enum {
 };
 
 /**
- * struct options - what stands before the object on the command line
+ * struct options - what the command line says apart from the command
  * @json: print JSON
  * @pretty: print it indented
  * @debug: print libbpf's and the verifier's log
@@ -42,7 +42,7 @@ extern struct options opts;
 
 /**
  * struct cmd - a command of an object, or an object
- * @name: what is typed; a unique beginning will do
+ * @name: what is typed; a beginning of it will do
  * @func: called with the words behind the name
  */
 struct cmd {
@@ -50,17 +50,24 @@ struct cmd {
 	int (*func)(int argc, char **argv);
 };
 
-int cmd_select(const struct cmd *cmds, int argc, char **argv, int (*help)(int, char **));
+int cmd_select(const struct cmd *cmds, int argc, char **argv, const char *object);
+bool is_word(const char *typed, const char *word);
 
 int do_status(int argc, char **argv);
 int do_prog(int argc, char **argv);
 int do_stats(int argc, char **argv);
 
-/* util.c */
+/* output.c */
 int fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void print_json(struct json_object *obj);
+void add_text(struct json_object *obj, const char *key, const char *text);
+void add_number(struct json_object *obj, const char *key, long long number);
+const char *get_text(struct json_object *obj, const char *key);
+long long get_number(struct json_object *obj, const char *key);
+
+/* util.c */
 int parse_number(const char *text, const char *what, unsigned long max, unsigned long *val);
 bool module_loaded(void);
 bool module_has_btf(void);
@@ -68,7 +75,14 @@ bool is_bpffs(const char *path);
 int need_rights(void);
 int need_bpffs(void);
 bool kernel_supported(char *release, size_t len);
-void libbpf_log_start(void);
-const char *libbpf_log(void);
+const char *read_line(const char *path, char *buf, size_t len);
+
+/* log.c */
+void log_start(void);
+bool log_refusal(const char **prog, const char **reason);
+const char *log_first(void);
+
+/* debugfs.c */
+struct json_object *debugfs_read(const char *name);
 
 #endif /* COSTACK_CMD_H */

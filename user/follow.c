@@ -44,23 +44,28 @@ static int64_t clock_ns(clockid_t clock)
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
+/* @time_ns comes from a program and can be anything. */
+static int64_t wall_clock(const struct follow *f, uint64_t time_ns)
+{
+	return (int64_t)(time_ns + (uint64_t)f->wall_offset);
+}
+
 static void format_time(char *buf, size_t len, int64_t ns)
 {
 	time_t sec = ns / 1000000000;
+	char text[32] = "?";
 	struct tm tm;
-	char text[32];
 
-	localtime_r(&sec, &tm);
-	strftime(text, sizeof(text), "%H:%M:%S", &tm);
-	snprintf(buf, len, "%s.%03d", text, (int)(ns / 1000000 % 1000));
+	if (ns >= 0 && localtime_r(&sec, &tm))
+		strftime(text, sizeof(text), "%H:%M:%S", &tm);
+	snprintf(buf, len, "%s.%03u", text, (unsigned int)((uint64_t)ns / 1000000 % 1000));
 }
 
-static void format_address(char *buf, size_t len, int family, const __u8 *addr, unsigned int port)
+static const char *format_address(char *buf, size_t len, int family, const __u8 *addr)
 {
-	char text[INET6_ADDRSTRLEN] = "?";
-
-	inet_ntop(family == AF_INET ? AF_INET : AF_INET6, addr, text, sizeof(text));
-	snprintf(buf, len, family == AF_INET ? "%s:%u" : "[%s]:%u", text, port);
+	if (family != AF_INET && family != AF_INET6)
+		return "?";
+	return inet_ntop(family, addr, buf, (socklen_t)len) ?: "?";
 }
 
 /* What came over the network is shown, not obeyed, by the terminal. */
@@ -71,7 +76,7 @@ static void format_text(char *buf, size_t len, const char *text, size_t n)
 	for (i = 0; i < n && at + 5 < len; i++) {
 		unsigned char c = text[i];
 
-		if (c > ' ' && c < 0x7f && c != '\\')
+		if (c >= ' ' && c < 0x7f && c != '\\')
 			buf[at++] = (char)c;
 		else
 			at += (size_t)snprintf(buf + at, len - at, "\\x%02x", c);
@@ -82,26 +87,35 @@ static void format_text(char *buf, size_t len, const char *text, size_t n)
 static void print_flow(const struct follow *f, const struct costack_event_flow *e)
 {
 	size_t n = e->len < sizeof(e->text) ? e->len : sizeof(e->text);
-	char when[48], src[80], dst[80], text[4 * COSTACK_EVENT_TEXT + 8];
-	int64_t wall = (int64_t)e->time_ns + f->wall_offset;
+	char when[48], from[INET6_ADDRSTRLEN], to[INET6_ADDRSTRLEN], ifname[IF_NAMESIZE];
+	const char *src = format_address(from, sizeof(from), e->family, e->saddr);
+	const char *dst = format_address(to, sizeof(to), e->family, e->daddr);
+	int64_t wall = wall_clock(f, e->time_ns);
+	char text[4 * COSTACK_EVENT_TEXT + 8];
+	struct json_object *obj;
 
-	format_address(src, sizeof(src), e->family, e->saddr, e->sport);
-	format_address(dst, sizeof(dst), e->family, e->daddr, e->dport);
 	format_text(text, sizeof(text), e->text, n);
 	if (!opts.json) {
 		format_time(when, sizeof(when), wall);
-		printf("%s %s -> %s %s\n", when, src, dst, text);
+		printf(e->family == AF_INET6 ? "%s [%s]:%u -> [%s]:%u %s\n" :
+					       "%s %s:%u -> %s:%u %s\n",
+		       when, src, e->sport, dst, e->dport, text);
 		return;
 	}
-	struct json_object *obj = json_object_new_object();
-
-	json_object_object_add(obj, "time_ns", json_object_new_int64(wall));
-	json_object_object_add(obj, "ifindex", json_object_new_int64(e->ifindex));
-	json_object_object_add(obj, "src", json_object_new_string(src));
-	json_object_object_add(obj, "dst", json_object_new_string(dst));
-	json_object_object_add(obj, "dir", json_object_new_string(e->dir ? "egress" : "ingress"));
-	json_object_object_add(obj, "packets", json_object_new_int64(e->packets));
-	json_object_object_add(obj, "text", json_object_new_string(text));
+	obj = json_object_new_object();
+	add_text(obj, "type", "flow");
+	add_number(obj, "time_ns", wall);
+	add_number(obj, "ifindex", e->ifindex);
+	if (if_indextoname(e->ifindex, ifname))
+		add_text(obj, "dev", ifname);
+	add_text(obj, "dir", e->dir ? "egress" : "ingress");
+	add_number(obj, "proto", e->proto);
+	add_text(obj, "src", src);
+	add_number(obj, "sport", e->sport);
+	add_text(obj, "dst", dst);
+	add_number(obj, "dport", e->dport);
+	add_number(obj, "packets", e->packets);
+	add_text(obj, "text", text);
 	print_json(obj);
 	json_object_put(obj);
 }
@@ -110,6 +124,7 @@ static void print_unknown(const void *data, size_t size)
 {
 	const unsigned char *p = data;
 	size_t i, n = size < 32 ? size : 32;
+	struct json_object *obj;
 	char hex[65] = "";
 	__u32 type = 0;
 
@@ -121,11 +136,10 @@ static void print_unknown(const void *data, size_t size)
 		printf("event of type %u, %zu bytes: %s\n", type, size, hex);
 		return;
 	}
-	struct json_object *obj = json_object_new_object();
-
-	json_object_object_add(obj, "type", json_object_new_int64(type));
-	json_object_object_add(obj, "size", json_object_new_int64((int64_t)size));
-	json_object_object_add(obj, "hex", json_object_new_string(hex));
+	obj = json_object_new_object();
+	add_number(obj, "type", type);
+	add_number(obj, "size", (long long)size);
+	add_text(obj, "hex", hex);
 	print_json(obj);
 	json_object_put(obj);
 }
@@ -152,6 +166,28 @@ static int on_event(void *ctx, void *data, size_t size)
 	return 0;
 }
 
+/* Until enough is seen, a signal, the end of time, of the reader or of the program. */
+static int follow_ring(struct ring_buffer *rb, struct follow *f, const char *path, int64_t end)
+{
+	int n;
+
+	while (!stop && !ferror(stdout) && !(f->counted && !f->left)) {
+		n = ring_buffer__poll(rb, 100);
+		if (n < 0 && n != -EINTR)
+			return fail("cannot read the ring buffer: %s", strerror(-n));
+		if (end && clock_ns(CLOCK_MONOTONIC) >= end)
+			break;
+		if (!n && access(path, F_OK)) {
+			note("it was unloaded");
+			break;
+		}
+	}
+	/* What came before the end is not lost. */
+	if (!ferror(stdout))
+		ring_buffer__consume(rb);
+	return CMD_OK;
+}
+
 /**
  * follow_name() - print the events of what is loaded under a name
  * @name: the name
@@ -166,9 +202,11 @@ int follow_name(const char *name, unsigned long count, unsigned long timeout)
 	struct follow f = { .left = count, .counted = count > 0 };
 	struct sigaction sa = { .sa_handler = on_signal };
 	int64_t end = timeout ? clock_ns(CLOCK_MONOTONIC) + (int64_t)timeout * 1000000000 : 0;
+	struct bpf_map_info info = {};
+	__u32 len = sizeof(info);
 	struct ring_buffer *rb;
 	char path[PATH_MAX];
-	int fd, n;
+	int fd, lock, ret;
 
 	if (pin_path(path, sizeof(path), name, "maps", "events"))
 		return CMD_FAILED;
@@ -176,28 +214,37 @@ int follow_name(const char *name, unsigned long count, unsigned long timeout)
 	if (fd < 0)
 		return fail("'%s' has no ring buffer map called events: only programs with one can be followed",
 			    name);
-	rb = ring_buffer__new(fd, on_event, &f, NULL);
-	if (!rb) {
+	if (bpf_map_get_info_by_fd(fd, &info, &len) || info.type != BPF_MAP_TYPE_RINGBUF) {
 		close(fd);
 		return fail("map events of '%s' is no ring buffer: make it a BPF_MAP_TYPE_RINGBUF",
 			    name);
 	}
-	f.wall_offset = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	while (!stop && !ferror(stdout) && !(f.counted && !f.left)) {
-		n = ring_buffer__poll(rb, 100);
-		if (n < 0 && n != -EINTR)
-			break;
-		if (end && clock_ns(CLOCK_MONOTONIC) >= end)
-			break;
+	/* An event goes to one reader: two would each see some. */
+	ret = pin_lock(name, "maps", &lock);
+	if (ret) {
+		close(fd);
+		return ret == -EWOULDBLOCK ?
+		       fail("'%s' is followed by another costack: end that one first", name) :
+		       fail("'%s' cannot be followed: %s", name, strerror(-ret));
 	}
-	/* What came before the signal is not lost. */
-	if (!ferror(stdout))
-		ring_buffer__consume(rb);
-	ring_buffer__free(rb);
+	rb = ring_buffer__new(fd, on_event, &f, NULL);
+	if (rb) {
+		f.wall_offset = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
+		sigaction(SIGINT, &sa, NULL);
+		sigaction(SIGTERM, &sa, NULL);
+		sigaction(SIGHUP, &sa, NULL);
+		ret = follow_ring(rb, &f, path, end);
+		ring_buffer__free(rb);
+	} else {
+		ret = fail("cannot map the ring buffer of '%s': %s", name, strerror(errno));
+	}
+	close(lock);
 	close(fd);
-	return f.counted && f.left && !stop ? CMD_FAILED : CMD_OK;
+	if (!ret && f.left && !stop && !ferror(stdout))
+		ret = fail("%lu of %lu events came: %s", count - f.left, count,
+			   timeout ? "raise timeout, or look whether the program sees anything" :
+				     "it was unloaded");
+	return ret;
 }
 
 /**
@@ -216,12 +263,12 @@ int prog_follow(int argc, char **argv)
 		return usage("prog follow wants the NAME of something loaded: see costack prog list");
 	ret = pin_check_name(argv[0]);
 	for (i = 1; !ret && i < argc; i += 2) {
-		if (!strcmp(argv[i], "count"))
+		if (is_word(argv[i], "count"))
 			ret = parse_number(argv[i + 1], "count", 1000000000, &count);
-		else if (!strcmp(argv[i], "timeout"))
+		else if (is_word(argv[i], "timeout"))
 			ret = parse_number(argv[i + 1], "timeout", 1000000, &timeout);
 		else
-			ret = usage("prog follow takes no '%s'", argv[i]);
+			ret = usage("prog follow takes no '%.80s'", argv[i]);
 	}
 	ret = ret ?: need_rights() ?: need_bpffs();
 	if (ret)

@@ -3,13 +3,18 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd.h"
 #include "prog.h"
+
+#define LOCK_TRIES	20
 
 /**
  * pin_check_name() - is this a name under which things can be pinned?
@@ -32,6 +37,22 @@ int pin_check_name(const char *name)
 	if (!len || i < len || len >= NAME_LEN)
 		return usage("'%.80s' is no name: 1 to %d letters, digits, '_' or '-', give one with: name NAME",
 			     name, NAME_LEN - 1);
+	return CMD_OK;
+}
+
+/**
+ * pin_check_prog() - can this be the name of a pinned program?
+ * @name: the name
+ *
+ * Return: CMD_OK or CMD_USAGE.
+ */
+int pin_check_prog(const char *name)
+{
+	char leaf[NAME_MAX + 1];
+
+	pin_leaf(leaf, sizeof(leaf), name, NULL);
+	if (!*name || strcmp(leaf, name))
+		return usage("'%.80s' is no name of a program: see costack prog list", name);
 	return CMD_OK;
 }
 
@@ -68,7 +89,7 @@ void pin_leaf(char *buf, size_t len, const char *a, const char *b)
 
 	snprintf(buf, len, "%s%s%s", a, b ? "-" : "", b ?: "");
 	for (p = buf; *p; p++) {
-		if (*p == '.' || *p == '/')
+		if (!isalnum((unsigned char)*p) && *p != '_' && *p != '-')
 			*p = '_';
 	}
 }
@@ -118,4 +139,88 @@ bool pin_exists(const char *name)
 	char path[PATH_MAX];
 
 	return !pin_path(path, sizeof(path), name, NULL, NULL) && !access(path, F_OK);
+}
+
+/**
+ * pin_lock() - take the lock on a directory
+ * @name: what was loaded
+ * @sub: directory below it, or NULL
+ * @fd: written: closing it gives the lock back
+ *
+ * Return: 0; -EWOULDBLOCK when somebody else has it; -ENOENT when there is no such
+ * directory; or another -errno.
+ */
+int pin_lock(const char *name, const char *sub, int *fd)
+{
+	char path[PATH_MAX];
+	struct stat st, now;
+	int err, tries;
+
+	if (pin_path(path, sizeof(path), name, sub, NULL))
+		return -ENAMETOOLONG;
+	*fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*fd < 0)
+		return -errno;
+	/* prog list looks whether there is a lock by taking it for a moment. */
+	for (tries = 0; (err = flock(*fd, LOCK_EX | LOCK_NB) ? -errno : 0) == -EWOULDBLOCK &&
+	     tries < LOCK_TRIES; tries++)
+		usleep(10000);
+	/* Its last holder may have removed it, and somebody else made it again. */
+	if (!err && (fstat(*fd, &st) || stat(path, &now) || st.st_ino != now.st_ino))
+		err = -ENOENT;
+	if (err)
+		close(*fd);
+	return err;
+}
+
+/**
+ * pin_is_locked() - is somebody at work on this?
+ * @name: what is loaded
+ *
+ * Return: true if so.
+ */
+bool pin_is_locked(const char *name)
+{
+	char path[PATH_MAX];
+	bool locked;
+	int fd;
+
+	if (pin_path(path, sizeof(path), name, NULL, NULL))
+		return false;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	locked = flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK;
+	close(fd);
+	return locked;
+}
+
+/**
+ * pin_each() - call a function for all that is in a directory, in order
+ * @name: what was loaded, or NULL
+ * @sub: directory below it, or NULL
+ * @func: the function; what it returns, if not 0, ends the walk
+ * @arg: for the function
+ *
+ * Return: what @func returned last, or 0. A directory that is not there is empty.
+ */
+int pin_each(const char *name, const char *sub, int (*func)(const char *leaf, void *arg),
+	     void *arg)
+{
+	struct dirent **list;
+	char path[PATH_MAX];
+	int i, n, ret = 0;
+
+	if (pin_path(path, sizeof(path), name, sub, NULL))
+		return CMD_FAILED;
+	n = scandir(path, &list, NULL, alphasort);
+	if (n < 0)
+		return 0;
+	for (i = 0; i < n; i++) {
+		if (!ret && list[i]->d_name[0] != '.')
+			ret = func(list[i]->d_name, arg);
+		free(list[i]);
+	}
+	free(list);
+	return ret;
 }

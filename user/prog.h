@@ -9,7 +9,9 @@
  *
  * While it is made, the directory is called NAME~, and is renamed when all is
  * there: a loader that is killed leaves a NAME~, which list calls partial and
- * unload removes.
+ * unload removes. Who makes, changes or removes a directory holds a lock (flock)
+ * on it, which the kernel drops when its holder dies; who follows holds one on
+ * the directory maps.
  */
 #ifndef COSTACK_PROG_H
 #define COSTACK_PROG_H
@@ -36,23 +38,56 @@ struct targets {
 	const char *cgroup;
 };
 
+/**
+ * enum target - what kind of thing a program is attached to
+ * @TARGET_SELF: what its section names: a function, a tracepoint, a hook
+ * @TARGET_DEV: an interface
+ * @TARGET_CGROUP: a cgroup
+ * @TARGET_NONE: nothing; other programs, maps or sockets call it
+ */
+enum target {
+	TARGET_SELF,
+	TARGET_DEV,
+	TARGET_CGROUP,
+	TARGET_NONE,
+};
+
 /* pin.c */
 int pin_check_name(const char *name);
+int pin_check_prog(const char *name);
 int pin_path(char *buf, size_t len, const char *name, const char *sub, const char *leaf);
 void pin_leaf(char *buf, size_t len, const char *a, const char *b);
 int pin_remove(const char *path);
 bool pin_exists(const char *name);
+int pin_lock(const char *name, const char *sub, int *fd);
+bool pin_is_locked(const char *name);
+int pin_each(const char *name, const char *sub, int (*func)(const char *leaf, void *arg),
+	     void *arg);
+
+/* targets.c */
+int targets_add_dev(struct targets *t, const char *ifname);
+int targets_check_cgroup(const struct targets *t);
+enum target target_of(enum bpf_prog_type type, enum bpf_attach_type attach);
 
 /* attach.c */
-int targets_add_dev(struct targets *t, const char *ifname);
-int attach_object(struct bpf_object *obj, const struct targets *t, const char *where,
-		  int *unattached);
+int attach_check(struct bpf_object *obj, const struct targets *t);
+int attach_object(struct bpf_object *obj, const struct targets *t, const char *where);
 int attach_pinned(const char *name, const char *only, const struct targets *t);
-int attach_needs(const struct bpf_program *prog, const struct targets *t);
-void attach_prepare(struct bpf_program *prog);
 
 /* load.c */
 int prog_load(int argc, char **argv);
+
+/* explain.c */
+int explain_open(const char *file, int err);
+int explain_load(const struct bpf_object *obj, const char *file, int err);
+
+/* list.c */
+int prog_list(int argc, char **argv);
+struct json_object *list_name(const char *name);
+void list_print(struct json_object *obj);
+
+/* unload.c */
+int prog_unload(int argc, char **argv);
 
 /* follow.c */
 int prog_follow(int argc, char **argv);

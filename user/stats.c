@@ -1,26 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * costack stats: the module's debugfs files as tables or JSON.
- *
- * A file is a line "costack-NAME: VERSION", then "key: value" lines, then perhaps
- * a line of column names and rows of as many words. Files are text from the
- * kernel, but they are parsed as if anybody had written them.
- */
-#include <ctype.h>
-#include <errno.h>
+/* costack stats: the module's debugfs files as tables or JSON. */
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cmd.h"
 
-#define FORMAT_VERSION	1
-#define FILE_MAX	(1 << 20)
 #define COLUMNS_MAX	32
+
+static const char * const files[] = { "stats", "classes", "contexts", "latency" };
+
+#define NR_FILES	(sizeof(files) / sizeof(files[0]))
 
 static volatile sig_atomic_t stop;
 
@@ -30,145 +23,61 @@ static void on_signal(int sig)
 	stop = 1;
 }
 
-/* All of a file, as a string; NULL with errno. */
-static char *read_file(const char *path)
+/* Does this figure only ever grow, so that it has a rate? */
+static bool is_counter(const char *file, const char *key)
 {
-	char *buf = malloc(FILE_MAX + 1);
-	size_t len;
-	FILE *f;
+	static const char * const others[] = {
+		"live", "cached", "live_bytes", "cached_bytes", "limit_bytes", "size",
+		"cached_cpu", "cached_depot", "reserve", "target", "log2_ns", "enabled",
+	};
+	size_t i;
 
-	if (!buf)
-		return NULL;
-	f = fopen(path, "r");
-	if (!f) {
-		free(buf);
-		return NULL;
+	/* Of a class it is a size, of a context a source. */
+	if (!strcmp(key, "magazine"))
+		return strcmp(file, "classes") != 0;
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		if (!strcmp(key, others[i]))
+			return false;
 	}
-	errno = 0;
-	len = fread(buf, 1, FILE_MAX, f);
-	if (ferror(f)) {
-		int err = errno;
-
-		fclose(f);
-		free(buf);
-		errno = err ? err : EIO;
-		return NULL;
-	}
-	fclose(f);
-	buf[len] = '\0';
-	return buf;
+	return true;
 }
 
-static struct json_object *value(const char *text)
+static bool is_number(struct json_object *val)
 {
-	char *end;
-	long long n;
-
-	errno = 0;
-	n = strtoll(text, &end, 10);
-	if (*text && !*end && !errno)
-		return json_object_new_int64(n);
-	return json_object_new_string(text);
+	return json_object_is_type(val, json_type_int) ||
+	       json_object_is_type(val, json_type_double);
 }
 
-/* Split a line into words, in place. Returns how many, or -1 if too many. */
-static int split(char *line, char **words)
+/* @now with each counter replaced by what was added to it in a second. */
+static struct json_object *rates(const char *file, struct json_object *last,
+				 struct json_object *now, double seconds)
 {
-	char *save = NULL, *word;
-	int n = 0;
+	struct json_object *obj = json_object_new_object(), *rows, *old, *old_row;
+	size_t i;
 
-	for (word = strtok_r(line, " \t", &save); word; word = strtok_r(NULL, " \t", &save)) {
-		if (n == COLUMNS_MAX)
-			return -1;
-		words[n++] = word;
-	}
-	return n;
-}
-
-/*
- * Parse one file into an object; its rows, if it has any, become the array
- * "rows". NULL after saying what is wrong with it.
- */
-static struct json_object *parse(const char *name, char *text)
-{
-	struct json_object *obj = json_object_new_object(), *rows = NULL, *row;
-	char *save = NULL, *line, *colon, *words[COLUMNS_MAX], *columns[COLUMNS_MAX];
-	int n, i, nr_columns = 0;
-	char expect[64];
-
-	snprintf(expect, sizeof(expect), "costack-%s: ", name);
-	line = strtok_r(text, "\n", &save);
-	if (!line || strncmp(line, expect, strlen(expect))) {
-		fail("debugfs file %s is not costack's: is --debugfs right?", name);
-		goto err;
-	}
-	if (atoi(line + strlen(expect)) != FORMAT_VERSION) {
-		fail("debugfs file %s has format %s, this tool knows %d: use the tool and the module of the same version",
-		     name, line + strlen(expect), FORMAT_VERSION);
-		goto err;
-	}
-	while ((line = strtok_r(NULL, "\n", &save))) {
-		colon = strstr(line, ": ");
-		if (!nr_columns && colon) {
-			*colon = '\0';
-			json_object_object_add(obj, line, value(colon + 2));
-			continue;
-		}
-		n = split(line, words);
-		if (n < 1 || (nr_columns && n != nr_columns)) {
-			fail("debugfs file %s has a line that this tool cannot read: use the tool and the module of the same version",
-			     name);
-			goto err;
-		}
-		if (!nr_columns) {
-			nr_columns = n;
-			memcpy(columns, words, sizeof(*words) * n);
+	json_object_object_foreach(now, key, val) {
+		if (json_object_is_type(val, json_type_array)) {
 			rows = json_object_new_array();
-			json_object_object_add(obj, "rows", rows);
-			continue;
+			json_object_object_get_ex(last, key, &old);
+			for (i = 0; i < json_object_array_length(val); i++) {
+				old_row = old ? json_object_array_get_idx(old, i) : NULL;
+				json_object_array_add(rows, rates(file, old_row,
+								  json_object_array_get_idx(val, i),
+								  seconds));
+			}
+			json_object_object_add(obj, key, rows);
+		} else if (is_number(val) && is_counter(file, key)) {
+			int64_t diff = (int64_t)((uint64_t)json_object_get_int64(val) -
+						 (uint64_t)get_number(last, key));
+
+			json_object_object_add(obj, key,
+					       json_object_new_int64((int64_t)((double)diff /
+									       seconds)));
+		} else {
+			json_object_object_add(obj, key, json_object_get(val));
 		}
-		row = json_object_new_object();
-		for (i = 0; i < n; i++)
-			json_object_object_add(row, columns[i], value(words[i]));
-		json_object_array_add(rows, row);
 	}
 	return obj;
-err:
-	json_object_put(obj);
-	return NULL;
-}
-
-static struct json_object *load(const char *name)
-{
-	struct json_object *obj;
-	char path[4096];
-	char *text;
-
-	if ((size_t)snprintf(path, sizeof(path), "%s/%s", opts.debugfs, name) >= sizeof(path)) {
-		fail("--debugfs is too long");
-		return NULL;
-	}
-	text = read_file(path);
-	if (!text) {
-		if (errno == ENOENT && !module_loaded())
-			fail("module costack is not loaded: insmod kmod/costack.ko or modprobe costack");
-		else if (errno == EACCES || errno == EPERM)
-			fail("cannot read %s: %s: run as root", path, strerror(errno));
-		else
-			fail("cannot read %s: %s: mount -t debugfs debugfs /sys/kernel/debug",
-			     path, strerror(errno));
-		return NULL;
-	}
-	obj = parse(name, text);
-	free(text);
-	return obj;
-}
-
-static int64_t number(struct json_object *obj, const char *key)
-{
-	struct json_object *val;
-
-	return json_object_object_get_ex(obj, key, &val) ? json_object_get_int64(val) : 0;
 }
 
 static const char *human(int64_t bytes, char *buf, size_t len)
@@ -185,30 +94,36 @@ static const char *human(int64_t bytes, char *buf, size_t len)
 	return buf;
 }
 
+static const char *cell(const char *key, struct json_object *val, char *buf, size_t len)
+{
+	if (!strcmp(key, "size") && is_number(val))
+		return human(json_object_get_int64(val), buf, len);
+	return json_object_get_string(val);
+}
+
 static bool row_is_zero(struct json_object *row)
 {
 	json_object_object_foreach(row, key, val) {
-		if (json_object_is_type(val, json_type_int) && json_object_get_int64(val) &&
-		    strcmp(key, "size") && strcmp(key, "log2_ns"))
+		if (is_number(val) && json_object_get_int64(val) && strcmp(key, "log2_ns"))
 			return false;
 	}
 	return true;
 }
 
-/* Rows with columns as wide as their widest word. */
+/* Rows with columns as wide as their widest word; the first to the left. */
 static void print_rows(struct json_object *rows, bool skip_zero)
 {
-	int width[COLUMNS_MAX] = {};
-	size_t i, n = json_object_array_length(rows);
+	size_t i, len, n = json_object_array_length(rows);
+	size_t width[COLUMNS_MAX] = {};
+	char buf[32];
 	int c;
 
 	for (i = 0; i < n; i++) {
 		c = 0;
 		json_object_object_foreach(json_object_array_get_idx(rows, i), key, val) {
-			int len = (int)strlen(json_object_get_string(val));
-
-			if ((int)strlen(key) > width[c])
-				width[c] = (int)strlen(key);
+			len = strlen(cell(key, val, buf, sizeof(buf)));
+			if (len < strlen(key))
+				len = strlen(key);
 			if (len > width[c])
 				width[c] = len;
 			c++;
@@ -221,7 +136,7 @@ static void print_rows(struct json_object *rows, bool skip_zero)
 			c = 0;
 			json_object_object_foreach(row, key, val) {
 				(void)val;
-				printf("%*s ", c ? width[c] : -width[c], key);
+				printf(c ? "  %*s" : "%-*s", (int)width[c], key);
 				c++;
 			}
 			putchar('\n');
@@ -230,71 +145,110 @@ static void print_rows(struct json_object *rows, bool skip_zero)
 			continue;
 		c = 0;
 		json_object_object_foreach(row, key2, val2) {
-			(void)key2;
-			printf("%*s ", c ? width[c] : -width[c], json_object_get_string(val2));
+			printf(c ? "  %*s" : "%-*s", (int)width[c],
+			       cell(key2, val2, buf, sizeof(buf)));
 			c++;
 		}
 		putchar('\n');
 	}
 }
 
-/* The single figures; with @last, what changed in a second as well. */
-static void print_figures(struct json_object *stats, struct json_object *last, double seconds)
+/* The single figures; with @rate, what changed in a second as well. */
+static void print_figures(struct json_object *stats, struct json_object *rate)
 {
 	char buf[32];
+	size_t len;
+	bool bytes;
 
 	json_object_object_foreach(stats, key, val) {
-		int64_t now = json_object_get_int64(val);
-		bool bytes = strlen(key) > 6 && !strcmp(key + strlen(key) - 6, "_bytes");
-
-		if (bytes)
-			printf("%-15s %14s", key, human(now, buf, sizeof(buf)));
-		else
-			printf("%-15s %14lld", key, (long long)now);
-		if (last && !bytes)
-			printf(" %14.0f/s", (double)(now - number(last, key)) / seconds);
+		if (!is_number(val))
+			continue;
+		len = strlen(key);
+		bytes = len > 6 && !strcmp(key + len - 6, "_bytes");
+		printf("%-15s %14s", key,
+		       bytes ? human(json_object_get_int64(val), buf, sizeof(buf)) :
+			       json_object_get_string(val));
+		if (rate && is_counter("stats", key)) {
+			if (bytes)
+				printf(" %14s/s", human(get_number(rate, key), buf, sizeof(buf)));
+			else
+				printf(" %14lld/s", get_number(rate, key));
+		}
 		putchar('\n');
 	}
 }
 
-static int show(struct json_object **last, double seconds)
+static void print_tables(struct json_object *all, struct json_object *rate)
 {
-	static const char * const names[] = { "stats", "classes", "contexts", "latency" };
-	struct json_object *all = json_object_new_object(), *obj, *old = NULL, *rows;
+	struct json_object *obj, *shown, *rows;
 	size_t i;
 
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		obj = load(names[i]);
-		if (!obj) {
-			json_object_put(all);
-			return CMD_FAILED;
-		}
-		json_object_object_add(all, names[i], obj);
+	json_object_object_get_ex(all, files[0], &obj);
+	json_object_object_get_ex(rate, files[0], &shown);
+	print_figures(obj, shown);
+	for (i = 1; i < NR_FILES; i++) {
+		bool latency = !strcmp(files[i], "latency");
+
+		json_object_object_get_ex(all, files[i], &obj);
+		if (latency && !get_number(obj, "enabled"))
+			continue;
+		if (rate && json_object_object_get_ex(rate, files[i], &shown))
+			obj = shown;
+		if (!json_object_object_get_ex(obj, "rows", &rows))
+			continue;
+		printf("\n%s%s\n", files[i], rate ? ", counts a second" : "");
+		print_rows(rows, latency);
 	}
-	if (opts.json) {
-		print_json(all);
-	} else {
-		if (*last)
-			json_object_object_get_ex(*last, "stats", &old);
-		json_object_object_get_ex(all, "stats", &obj);
-		print_figures(obj, old, seconds);
-		for (i = 1; i < sizeof(names) / sizeof(names[0]); i++) {
-			json_object_object_get_ex(all, names[i], &obj);
-			if (!strcmp(names[i], "latency") && !number(obj, "enabled"))
-				continue;
-			if (!json_object_object_get_ex(obj, "rows", &rows))
-				continue;
-			printf("\n%s\n", names[i]);
-			print_rows(rows, !strcmp(names[i], "latency"));
-		}
-		fflush(stdout);
-	}
-	json_object_put(*last);
-	*last = all;
-	return CMD_OK;
+	fflush(stdout);
 }
 
-static double now(void)
+/* All files; NULL after saying what is wrong. */
+static struct json_object *read_files(void)
+{
+	struct json_object *all = json_object_new_object(), *obj;
+	size_t i;
+
+	for (i = 0; i < NR_FILES; i++) {
+		obj = debugfs_read(files[i]);
+		if (!obj) {
+			json_object_put(all);
+			return NULL;
+		}
+		json_object_object_add(all, files[i], obj);
+	}
+	return all;
+}
+
+/* Print once; with @last, rates since then. Returns what was read. */
+static struct json_object *show(struct json_object *last, double seconds)
+{
+	struct json_object *all = read_files(), *rate = NULL, *was, *now;
+	size_t i;
+
+	if (!all)
+		return NULL;
+	if (last) {
+		rate = json_object_new_object();
+		for (i = 0; i < NR_FILES; i++) {
+			json_object_object_get_ex(last, files[i], &was);
+			json_object_object_get_ex(all, files[i], &now);
+			json_object_object_add(rate, files[i], rates(files[i], was, now, seconds));
+		}
+	}
+	if (opts.json) {
+		if (rate) {
+			json_object_object_add(all, "seconds", json_object_new_double(seconds));
+			json_object_object_add(all, "rates", json_object_get(rate));
+		}
+		print_json(all);
+	} else {
+		print_tables(all, rate);
+	}
+	json_object_put(rate);
+	return all;
+}
+
+static double clock_now(void)
 {
 	struct timespec ts;
 
@@ -305,27 +259,28 @@ static double now(void)
 static int watch(unsigned long seconds)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
-	struct json_object *last = NULL;
+	struct json_object *last = NULL, *now;
 	bool tty = isatty(STDOUT_FILENO) && !opts.json;
 	double before = 0, t;
-	int ret = CMD_OK;
 
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
-	while (!stop) {
-		t = now();
+	while (!stop && !ferror(stdout)) {
+		t = clock_now();
 		if (tty)
 			fputs("\033[H\033[2J", stdout);
 		else if (last && !opts.json)
 			putchar('\n');
-		ret = show(&last, t - before);
+		now = show(last, t - before);
+		json_object_put(last);
+		if (!now)
+			return CMD_FAILED;
+		last = now;
 		before = t;
-		if (ret || ferror(stdout))
-			break;
 		sleep((unsigned int)seconds);
 	}
 	json_object_put(last);
-	return ret;
+	return CMD_OK;
 }
 
 static int stats_help(void)
@@ -347,15 +302,19 @@ static int stats_help(void)
  */
 int do_stats(int argc, char **argv)
 {
-	struct json_object *last = NULL;
+	struct json_object *all;
 	unsigned long seconds = 1;
 	int ret;
 
-	if (argc && !strcmp(argv[0], "help"))
+	if (argc && is_word(argv[0], "help"))
 		return stats_help();
-	if (argc && (!strcmp(argv[0], "--watch") || !strcmp(argv[0], "watch"))) {
+	if (argc && is_word(argv[0], "show")) {
+		argc--;
+		argv++;
+	}
+	if (argc && (!strcmp(argv[0], "--watch") || is_word(argv[0], "watch"))) {
 		if (argc > 2)
-			return usage("stats --watch takes no '%s'", argv[2]);
+			return usage("stats --watch takes no '%.80s'", argv[2]);
 		if (argc == 2) {
 			ret = parse_number(argv[1], "--watch", 86400, &seconds);
 			if (ret)
@@ -364,8 +323,8 @@ int do_stats(int argc, char **argv)
 		return watch(seconds);
 	}
 	if (argc)
-		return usage("stats takes no '%s': see costack stats help", argv[0]);
-	ret = show(&last, 1);
-	json_object_put(last);
-	return ret;
+		return usage("stats takes no '%.80s': see costack stats help", argv[0]);
+	all = show(NULL, 0);
+	json_object_put(all);
+	return all ? CMD_OK : CMD_FAILED;
 }

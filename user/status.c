@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /* costack status: what is there, what is missing, and how to get it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
+#include <linux/magic.h>
 
 #include "cmd.h"
 
@@ -32,31 +35,17 @@ static void check(const char *what, bool well, const char *is, const char *todo)
 	if (opts.json) {
 		struct json_object *obj = json_object_new_object();
 
-		json_object_object_add(obj, "check", json_object_new_string(what));
+		add_text(obj, "check", what);
 		json_object_object_add(obj, "ok", json_object_new_boolean(well));
-		json_object_object_add(obj, "is", json_object_new_string(is));
+		add_text(obj, "is", is);
 		if (!well)
-			json_object_object_add(obj, "todo", json_object_new_string(todo));
+			add_text(obj, "todo", todo);
 		json_object_array_add(checks, obj);
 		return;
 	}
 	printf("%-12s %-4s %s\n", what, well ? "ok" : "NO", is);
 	if (!well)
 		printf("%-12s      -> %s\n", "", todo);
-}
-
-/* First line of a small file; empty when it cannot be read. */
-static const char *read_line(const char *path, char *buf, size_t len)
-{
-	FILE *f = fopen(path, "r");
-
-	buf[0] = '\0';
-	if (f) {
-		if (fgets(buf, (int)len, f))
-			buf[strcspn(buf, "\n")] = '\0';
-		fclose(f);
-	}
-	return buf;
 }
 
 static void check_kfuncs(void)
@@ -113,6 +102,57 @@ static void check_module(void)
 		check_kfuncs();
 }
 
+static void check_debugfs(void)
+{
+	const char *todo = "mount -t debugfs none /sys/kernel/debug, and read it as root";
+	char path[256], is[320];
+	struct statfs st;
+	bool well;
+
+	if (module_loaded()) {
+		snprintf(path, sizeof(path), "%.200s/stats", opts.debugfs);
+		well = access(path, R_OK) == 0;
+		snprintf(is, sizeof(is), "%.200s%s", opts.debugfs, well ? "" : " cannot be read");
+	} else {
+		well = statfs("/sys/kernel/debug", &st) == 0 &&
+		       (unsigned long)st.f_type == DEBUGFS_MAGIC;
+		snprintf(is, sizeof(is), "%s",
+			 well ? "mounted; the module's files come with it" : "not mounted");
+	}
+	check("debugfs", well, is, todo);
+}
+
+/* One byte, 0 or 1, behind four of attributes; unreadable where there is no EFI. */
+static const char *secure_boot(void)
+{
+	static const char var[] =
+		"/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+	unsigned char buf[5] = {};
+	ssize_t n = -1;
+	int fd;
+
+	fd = open(var, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, buf, sizeof(buf));
+		close(fd);
+	}
+	return n != (ssize_t)sizeof(buf) ? "" : buf[4] ? ", Secure Boot on" : ", Secure Boot off";
+}
+
+/* Only what hinders: a signed module is loaded under lockdown all the same. */
+static void check_lockdown(void)
+{
+	char buf[128], is[192];
+	bool well;
+
+	read_line("/sys/kernel/security/lockdown", buf, sizeof(buf));
+	snprintf(is, sizeof(is), "%s%s", *buf ? buf : "none (or not readable)", secure_boot());
+	well = !*buf || strstr(buf, "[none]") ||
+	       (strstr(buf, "[integrity]") && module_loaded());
+	check("lockdown", well, is,
+	      "unsigned modules and some kinds of programs are refused: sign the module (README, Secure Boot)");
+}
+
 static int status_help(void)
 {
 	printf("Usage: costack [OPTIONS] status\n"
@@ -134,10 +174,10 @@ int do_status(int argc, char **argv)
 	char release[128] = "unknown", buf[256], is[320];
 	bool well;
 
-	if (argc && !strcmp(argv[0], "help"))
+	if (argc && is_word(argv[0], "help"))
 		return status_help();
-	if (argc)
-		return usage("status takes no '%s'", argv[0]);
+	if (argc > 1 || (argc && !is_word(argv[0], "show")))
+		return usage("status takes no '%.80s'", argv[0]);
 	all_well = true;
 	checks = json_object_new_array();
 
@@ -152,24 +192,15 @@ int do_status(int argc, char **argv)
 
 	well = is_bpffs(opts.bpffs);
 	snprintf(is, sizeof(is), "%s%s", opts.bpffs, well ? "" : " is no bpffs");
-	check("bpffs", well, is, "mount -t bpf bpf /sys/fs/bpf");
+	check("bpffs", well, is, "mount -t bpf none /sys/fs/bpf");
 
-	if (module_loaded()) {
-		snprintf(buf, sizeof(buf), "%.200s/stats", opts.debugfs);
-		well = access(buf, R_OK) == 0;
-		snprintf(is, sizeof(is), "%s%s", opts.debugfs, well ? "" : " cannot be read");
-		check("debugfs", well, is,
-		      "mount -t debugfs debugfs /sys/kernel/debug, and read it as root");
-	}
+	check_debugfs();
 
 	well = libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SCHED_CLS, NULL) == 1;
 	check("rights", well, well ? "programs can be loaded" : "no program can be loaded",
 	      "run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN");
 
-	read_line("/sys/kernel/security/lockdown", buf, sizeof(buf));
-	well = !*buf || strstr(buf, "[none]");
-	check("lockdown", well, *buf ? buf : "unknown",
-	      "unsigned modules and debugfs may be refused: sign the module (README, Secure Boot)");
+	check_lockdown();
 
 	if (opts.json) {
 		struct json_object *obj = json_object_new_object();

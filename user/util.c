@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Errors, output, and what the machine offers. */
+/* What the machine offers, and numbers. */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,97 +8,11 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include <bpf/libbpf.h>
 #include <linux/capability.h>
 #include <linux/magic.h>
 #include <sys/syscall.h>
 
 #include "cmd.h"
-
-static void verror(const char *fmt, va_list ap)
-{
-	char text[2048];
-	char *p;
-
-	vsnprintf(text, sizeof(text), fmt, ap);
-	/* One line, whatever a kernel or a file name put into it. */
-	for (p = text; *p; p++) {
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			*p = ' ';
-	}
-	if (opts.json) {
-		struct json_object *obj = json_object_new_object();
-
-		json_object_object_add(obj, "error", json_object_new_string(text));
-		print_json(obj);
-		json_object_put(obj);
-	} else {
-		fprintf(stderr, "costack: %s\n", text);
-	}
-}
-
-/**
- * fail() - say in one line what is wrong and what to do
- * @fmt: as printf; "what is wrong: what to do"
- *
- * Return: CMD_FAILED.
- */
-int fail(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	verror(fmt, ap);
-	va_end(ap);
-	return CMD_FAILED;
-}
-
-/**
- * usage() - say in one line what is wrong with the command line
- * @fmt: as printf
- *
- * Return: CMD_USAGE.
- */
-int usage(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	verror(fmt, ap);
-	va_end(ap);
-	return CMD_USAGE;
-}
-
-/**
- * note() - a remark for a person, on stderr
- * @fmt: as printf
- */
-void note(const char *fmt, ...)
-{
-	va_list ap;
-
-	if (opts.json)
-		return;
-	va_start(ap, fmt);
-	fputs("costack: ", stderr);
-	vfprintf(stderr, fmt, ap);
-	fputc('\n', stderr);
-	va_end(ap);
-}
-
-/**
- * print_json() - print one JSON value and a newline
- * @obj: the value
- */
-void print_json(struct json_object *obj)
-{
-	int flags = JSON_C_TO_STRING_NOSLASHESCAPE;
-
-	flags |= opts.pretty ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED :
-			       JSON_C_TO_STRING_PLAIN;
-	puts(json_object_to_json_string_ext(obj, flags));
-	fflush(stdout);
-}
 
 /**
  * parse_number() - a number of the command line
@@ -189,57 +102,27 @@ int need_bpffs(void)
 {
 	if (is_bpffs(opts.bpffs))
 		return CMD_OK;
-	return fail("no bpffs at %s: mount -t bpf bpf %s, or name another with --bpffs",
+	return fail("no bpffs at %s: mount -t bpf none %s, or name another with --bpffs",
 		    opts.bpffs, opts.bpffs);
 }
 
-/*
- * libbpf explains failures in what it prints. It is kept, and shown at -d; the
- * end is what matters, so when the buffer is full its first half goes.
- */
-static char log_buf[65536];
-static size_t log_len;
-
-static int log_print(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	char line[16384];
-	size_t len;
-	int n;
-
-	if (level == LIBBPF_DEBUG && !opts.debug)
-		return 0;
-	n = vsnprintf(line, sizeof(line), fmt, ap);
-	if (n <= 0)
-		return 0;
-	len = (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1;
-	if (opts.debug)
-		fwrite(line, 1, len, stderr);
-	if (log_len + len >= sizeof(log_buf)) {
-		log_len -= sizeof(log_buf) / 2 < log_len ? sizeof(log_buf) / 2 : log_len;
-		memmove(log_buf, log_buf + sizeof(log_buf) / 2, log_len);
-	}
-	if (log_len + len >= sizeof(log_buf))
-		return n;
-	memcpy(log_buf + log_len, line, len);
-	log_len += len;
-	log_buf[log_len] = '\0';
-	return n;
-}
-
-/** libbpf_log_start() - keep what libbpf prints from here on */
-void libbpf_log_start(void)
-{
-	log_len = 0;
-	log_buf[0] = '\0';
-	libbpf_set_print(log_print);
-}
-
 /**
- * libbpf_log() - what libbpf printed
+ * read_line() - the first line of a small file
+ * @path: the file
+ * @buf: written
+ * @len: its size
  *
- * Return: text, valid until libbpf prints again.
+ * Return: @buf; empty when the file cannot be read.
  */
-const char *libbpf_log(void)
+const char *read_line(const char *path, char *buf, size_t len)
 {
-	return log_buf;
+	FILE *f = fopen(path, "re");
+
+	buf[0] = '\0';
+	if (f) {
+		if (fgets(buf, (int)len, f))
+			buf[strcspn(buf, "\n")] = '\0';
+		fclose(f);
+	}
+	return buf;
 }

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Why an object could not be opened or loaded, in one line. */
+#include <errno.h>
+#include <string.h>
+
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+
+#include "cmd.h"
+#include "prog.h"
+
+#define KFUNC_PREFIX	"bpf_costack_"
+
+/* The name of a kfunc of costack that the object calls, or NULL. */
+static const char *calls_costack(const struct bpf_object *obj)
+{
+	const struct btf *btf = bpf_object__btf(obj);
+	const struct btf_type *t;
+	const char *name;
+	__u32 i;
+
+	for (i = 1; btf && i < btf__type_cnt(btf); i++) {
+		t = btf__type_by_id(btf, i);
+		if (!t || !btf_is_func(t))
+			continue;
+		name = btf__name_by_offset(btf, t->name_off);
+		if (name && !strncmp(name, KFUNC_PREFIX, strlen(KFUNC_PREFIX)))
+			return name;
+	}
+	return NULL;
+}
+
+/* A program of a type that this kernel was built without. */
+static const struct bpf_program *lacking_type(const struct bpf_object *obj)
+{
+	struct bpf_program *prog;
+
+	bpf_object__for_each_program(prog, obj) {
+		enum bpf_prog_type type = bpf_program__type(prog);
+
+		if (!bpf_program__autoload(prog))
+			continue;
+		if (type == BPF_PROG_TYPE_UNSPEC || libbpf_probe_bpf_prog_type(type, NULL) == 0)
+			return prog;
+	}
+	return NULL;
+}
+
+static int explain_refusal(const char *prog, const char *reason, int err)
+{
+	const char *todo = "mend it, -d shows the whole log";
+
+	if (strstr(reason, KFUNC_PREFIX)) {
+		if (strstr(reason, "wasn't resolved"))
+			todo = "use the program and the module of the same version";
+		else if (strstr(reason, "is not allowed"))
+			todo = "costack.bpf.h says which programs may call it";
+	}
+	return fail("the kernel refuses program %s: %s: %s", prog,
+		    *reason ? reason : strerror(-err), todo);
+}
+
+/**
+ * explain_load() - say why libbpf could not load an object
+ * @obj: the object
+ * @file: where it came from
+ * @err: what libbpf returned
+ *
+ * Return: CMD_FAILED.
+ */
+int explain_load(const struct bpf_object *obj, const char *file, int err)
+{
+	const char *prog, *reason, *kfunc = calls_costack(obj), *first = log_first();
+	const struct bpf_program *lacking;
+
+	if (kfunc && !module_loaded())
+		return fail("%.200s calls %.80s, but the module costack is not loaded: insmod kmod/costack.ko, or modprobe costack",
+			    file, kfunc);
+	if (kfunc && !module_has_btf())
+		return fail("the module costack has no BTF, so programs cannot call it: install pahole and the kernel's headers, then build and load it again");
+	if (log_refusal(&prog, &reason))
+		return explain_refusal(prog, reason, err);
+	if (err == -EPERM || err == -EACCES)
+		return fail("the kernel does not let %.200s in: %s: run as root; under lockdown some kinds of programs never are (costack status)",
+			    file, *first ? first : strerror(-err));
+	if (err == -ENOMEM)
+		return fail("no memory to load %.200s: make its maps smaller, or raise RLIMIT_MEMLOCK or the memory limit of the cgroup",
+			    file);
+	if (err == -E2BIG)
+		return fail("%.200s is too large for the kernel: %s: make its programs or maps smaller",
+			    file, *first ? first : strerror(-err));
+	if (err == -ESRCH || err == -ENOENT)
+		return fail("%.200s refers to what this kernel has not: %s: -d shows more", file,
+			    *first ? first : strerror(-err));
+	lacking = lacking_type(obj);
+	if (lacking)
+		return fail("this kernel has no programs of the type that %s wants (section %s): use another kernel or section",
+			    bpf_program__name(lacking), bpf_program__section_name(lacking));
+	return fail("cannot load %.200s: %s: -d shows more", file,
+		    *first ? first : strerror(-err));
+}
+
+/**
+ * explain_open() - say why libbpf could not open an object
+ * @file: where it came from
+ * @err: what libbpf returned
+ *
+ * Return: CMD_FAILED.
+ */
+int explain_open(const char *file, int err)
+{
+	const char *first = log_first();
+
+	if (err == -ENOMEM)
+		return fail("no memory to read %.200s", file);
+	if (err == -ENOTSUP)
+		return fail("%.200s has something that this libbpf does not know: %s", file,
+			    *first ? first : "-d shows what");
+	return fail("%.200s is damaged or no BPF object file: %s: compile it again (clang -g -O2 -target bpf)",
+		    file, *first ? first : strerror(-err));
+}
