@@ -6,7 +6,7 @@
 char _license[] SEC("license") = "GPL";
 
 __u64 count;
-const volatile __u64 constant = 1;
+static const __u64 steps[4] = { 1, 2, 3, 4 };
 
 /* Asks to be pinned by name, which would be outside of what unload removes. */
 struct {
@@ -29,7 +29,7 @@ static int seen(void)
 {
 	__u32 zero = 0;
 
-	count += constant;
+	count += steps[count & 3];
 	bpf_map_lookup_elem(&shared, &zero);
 	bpf_map_lookup_elem(&events, &zero);
 	return 0;
