@@ -32,7 +32,7 @@ note_failure()
 # that of the program that wrote it
 add_up()
 {
-	local file=$1 where=$2 status=$3 line planned='' seen=0 bad=0
+	local file=$1 where=$2 status=$3 line planned='' seen=0 bad=0 good=0
 
 	while IFS= read -r line; do
 		case $line in
@@ -43,6 +43,7 @@ add_up()
 			;;
 		'ok '*)
 			passed=$((passed + 1))
+			good=$((good + 1))
 			seen=$((seen + 1))
 			;;
 		'not ok '*)
@@ -72,11 +73,14 @@ add_up()
 	126) note_failure "$where: fault in the kernel's log, or it could not start (status 126)" ;;
 	*) note_failure "$where: ended with status $status" ;;
 	esac
-	# Who dies half-way has failed no test, by its own account.
+	# A run that ended by itself, and yet not with all it meant to do.
+	[[ $status =~ ^[014]$ ]] || return 0
 	if [[ -z $planned ]]; then
 		note_failure "$where: no plan (1..N) seen"
 	elif [[ $planned != "$seen" ]]; then
 		note_failure "$where: $seen of $planned planned tests were reported"
+	elif [[ $good -eq 0 && $bad -eq 0 ]]; then
+		note_failure "$where: no test ran"
 	fi
 }
 
