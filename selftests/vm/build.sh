@@ -44,9 +44,8 @@ copy_tree()
 # on standard input, each ended by a zero byte
 hash_files()
 {
-	local list
+	local list=$1.hash
 
-	list=$(mktemp "$CACHE/build/hash.XXXXXX")
 	cat >"$list"
 	(
 		cd "$1" || exit
