@@ -71,6 +71,10 @@ enum {
 	BPF_F_NO_PREALLOC = 1,
 };
 
+enum {
+	BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
+};
+
 enum bpf_hdr_start_off {
 	BPF_HDR_START_MAC = 0,
 	BPF_HDR_START_NET = 1,
