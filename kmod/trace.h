@@ -2,7 +2,7 @@
 /*
  * Tracepoints. No argument has the type struct costack *: a tp_btf program
  * would get it as a trusted pointer and could take a reference to a stack that is
- * being freed.
+ * being freed. Nor is it const void *: 6.12 lets tp_btf programs read void * alone.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM costack
@@ -14,12 +14,12 @@
 
 TRACE_EVENT(costack_alloc,
 
-	TP_PROTO(const void *stack, u32 size, int context, int source),
+	TP_PROTO(void *stack, u32 size, int context, int source),
 
 	TP_ARGS(stack, size, context, source),
 
 	TP_STRUCT__entry(
-		__field(const void *, stack)
+		__field(void *, stack)
 		__field(u32, size)
 		__field(int, context)
 		__field(int, source)
@@ -44,12 +44,12 @@ TRACE_EVENT(costack_alloc,
 
 TRACE_EVENT(costack_free,
 
-	TP_PROTO(const void *stack, u32 size, u32 dirty),
+	TP_PROTO(void *stack, u32 size, u32 dirty),
 
 	TP_ARGS(stack, size, dirty),
 
 	TP_STRUCT__entry(
-		__field(const void *, stack)
+		__field(void *, stack)
 		__field(u32, size)
 		__field(u32, dirty)
 	),
