@@ -2,7 +2,6 @@
 /* Loads annotated programs one by one and looks at what the verifier says. */
 #include <regex.h>
 #include <stdlib.h>
-#include <sys/utsname.h>
 #include <bpf/btf.h>
 
 #include "testing.h"
@@ -27,16 +26,6 @@ struct spec {
 	unsigned int order[MAX_MSGS];
 	int nr_msgs;
 };
-
-static unsigned int kernel_version(void)
-{
-	unsigned int major = 0, minor = 0;
-	struct utsname name;
-
-	uname(&name);
-	sscanf(name.release, "%u.%u", &major, &minor);
-	return major << 8 | minor;
-}
 
 static void add_msg(struct spec *spec, unsigned int order, const char *msg)
 {
@@ -80,7 +69,7 @@ static void read_spec(const struct btf *btf, const char *func, struct spec *spec
 			spec->failure = true;
 		} else if (sscanf(tag, "success_since=%u.%u", &major, &minor) == 2) {
 			spec->failure = true;
-			spec->since = major << 8 | minor;
+			spec->since = KERNEL(major, minor);
 		}
 	}
 	if (spec->since && kernel_version() >= spec->since)

@@ -82,21 +82,21 @@ extern bool test_verbose;
 
 /* Assertions: report, do not return; the value says whether to go on. */
 
-#define ASSERT_CMP(_a, _op, _b)							\
+#define ASSERT_CMP(_a, _op, _b, _name_a, _name_b)				\
 ({										\
 	long long __a = (_a), __b = (_b);					\
 	bool __ok = __a _op __b;						\
 	if (!__ok)								\
 		test_fail(__FILE__, __LINE__, "%s " #_op " %s: %lld, %lld",	\
-			  #_a, #_b, __a, __b);					\
+			  _name_a, _name_b, __a, __b);				\
 	__ok;									\
 })
-#define ASSERT_EQ(a, b) ASSERT_CMP(a, ==, b)
-#define ASSERT_NE(a, b) ASSERT_CMP(a, !=, b)
-#define ASSERT_GE(a, b) ASSERT_CMP(a, >=, b)
-#define ASSERT_GT(a, b) ASSERT_CMP(a, >, b)
-#define ASSERT_LE(a, b) ASSERT_CMP(a, <=, b)
-#define ASSERT_LT(a, b) ASSERT_CMP(a, <, b)
+#define ASSERT_EQ(a, b) ASSERT_CMP(a, ==, b, #a, #b)
+#define ASSERT_NE(a, b) ASSERT_CMP(a, !=, b, #a, #b)
+#define ASSERT_GE(a, b) ASSERT_CMP(a, >=, b, #a, #b)
+#define ASSERT_GT(a, b) ASSERT_CMP(a, >, b, #a, #b)
+#define ASSERT_LE(a, b) ASSERT_CMP(a, <=, b, #a, #b)
+#define ASSERT_LT(a, b) ASSERT_CMP(a, <, b, #a, #b)
 
 #define ASSERT_TRUE(_c)								\
 ({										\
@@ -204,6 +204,8 @@ void wait_refilled(void);
 int prog_run(struct bpf_program *prog, void *ctx, size_t ctx_size, int *retval);
 /* All programs that had begun have ended, and freed what waits for that. */
 void sync_rcu(void);
+#define KERNEL(major, minor) ((major) << 8 | (minor))
+unsigned int kernel_version(void);
 int pin_to_cpu(int cpu);
 int nr_cpus(void);
 long long now_ms(void);

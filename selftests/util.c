@@ -6,6 +6,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 #include <linux/membarrier.h>
@@ -37,6 +38,16 @@ int prog_run(struct bpf_program *prog, void *ctx, size_t ctx_size, int *retval)
 	if (retval)
 		*retval = (int)opts.retval;
 	return err;
+}
+
+unsigned int kernel_version(void)
+{
+	unsigned int major = 0, minor = 0;
+	struct utsname name;
+
+	uname(&name);
+	sscanf(name.release, "%u.%u", &major, &minor);
+	return KERNEL(major, minor);
 }
 
 void sync_rcu(void)

@@ -679,7 +679,7 @@ int BPF_PROG(argument_release, struct costack *cs)
 /* The tracepoint's argument is not of the handle's type, for this very reason. */
 SEC("tp_btf/costack_free")
 __failure
-__msg("{{func 'costack_free' arg0 type UNKNOWN is not a struct|R1 is scalar expected STRUCT costack}}")
+__msg("{{arg#0 pointer type STRUCT costack must point to|R1 is scalar expected STRUCT costack}}")
 int BPF_PROG(argument_of_tracepoint, const void *stack)
 {
 	bpf_costack_release(bpf_costack_acquire((struct costack *)stack));
