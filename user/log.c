@@ -16,18 +16,22 @@ static char refused_prog[256];
 static char refused_reason[1024];
 static char first[1024];
 
-/* Is this line of a verifier log the reason, rather than its surroundings? */
+/*
+ * Is this line of a verifier log the reason, rather than its surroundings? Newer
+ * kernels add a report to it: indented lines below headings.
+ */
 static bool tells_reason(const char *line, size_t len)
 {
 	static const char * const noise[] = {
 		"processed ", "verification time", "stack depth", "-- END", "-- BEGIN",
 		"max_states", "mark_precise", "insn_processed", "libbpf:", "peak_states",
-		"from ", "func#", "Live regs",
+		"from ", "func#", "Live regs", "Verification failed:", "Reason:", "At:",
+		"Causal path:", "Suggestion:",
 	};
 	size_t i;
 
 	/* "12: (85) call" and "; source @ file" are the way there. */
-	if (!len || line[0] == ';' || (line[0] >= '0' && line[0] <= '9'))
+	if (!len || line[0] == ';' || line[0] == ' ' || (line[0] >= '0' && line[0] <= '9'))
 		return false;
 	for (i = 0; i < sizeof(noise) / sizeof(noise[0]); i++) {
 		if (!strncmp(line, noise[i], strlen(noise[i])))
@@ -39,6 +43,7 @@ static bool tells_reason(const char *line, size_t len)
 /* "prog 'x': -- BEGIN PROG LOAD LOG --\n...": which program, and the last reason. */
 static void keep_refusal(const char *text, const char *log)
 {
+	static const char heading[] = "\nReason:\n  ";
 	const char *prog = strstr(text, "prog '"), *line;
 	size_t len;
 
@@ -51,6 +56,12 @@ static void keep_refusal(const char *text, const char *log)
 		len = strcspn(++line, "\n");
 		if (tells_reason(line, len))
 			snprintf(refused_reason, sizeof(refused_reason), "%.*s", (int)len, line);
+	}
+	line = strstr(log, heading);
+	if (!refused_reason[0] && line) {
+		line += strlen(heading);
+		snprintf(refused_reason, sizeof(refused_reason), "%.*s",
+			 (int)strcspn(line, "\n"), line);
 	}
 }
 

@@ -114,6 +114,7 @@ static void wait_for_end(const struct ids *ids, long users)
 	}
 }
 
+/* Returns -ENOENT when there is nothing of that name, else an exit status. */
 static int unload_one(const char *name, const char *shown)
 {
 	struct ids ids = { .name = name };
@@ -124,6 +125,8 @@ static int unload_one(const char *name, const char *shown)
 	if (pin_path(dir, sizeof(dir), name, NULL, NULL))
 		return CMD_FAILED;
 	err = pin_lock(name, NULL, &lock);
+	if (err == -ENOENT)
+		return err;
 	if (err == -EWOULDBLOCK)
 		return fail("'%s' is being loaded, changed or unloaded by another costack: wait for it",
 			    shown);
@@ -151,8 +154,7 @@ static int unload_one(const char *name, const char *shown)
 int prog_unload(int argc, char **argv)
 {
 	char partial[NAME_LEN + 1], top[PATH_MAX];
-	bool whole, part;
-	int ret;
+	int ret, part;
 
 	if (argc != 1)
 		return usage("prog unload wants one NAME: see costack prog list");
@@ -160,22 +162,23 @@ int prog_unload(int argc, char **argv)
 	if (ret)
 		return ret;
 	snprintf(partial, sizeof(partial), "%s~", argv[0]);
-	whole = pin_exists(argv[0]);
-	part = pin_exists(partial);
-	if (!whole && !part)
-		return fail("nothing is loaded as '%s': see costack prog list", argv[0]);
-	if (whole)
-		ret = unload_one(argv[0], argv[0]);
-	if (part)
-		ret = unload_one(partial, argv[0]) ?: ret;
+	/* The partial one first: it may become the whole one meanwhile. */
+	part = unload_one(partial, argv[0]);
+	if (part > 0)
+		return part;
+	ret = unload_one(argv[0], argv[0]);
 	if (!pin_path(top, sizeof(top), NULL, NULL, NULL))
 		rmdir(top);	/* stays when others are in it */
-	if (!ret && opts.json) {
+	if (ret == -ENOENT && part == -ENOENT)
+		return fail("nothing is loaded as '%s': see costack prog list", argv[0]);
+	if (ret > 0)
+		return ret;
+	if (opts.json) {
 		struct json_object *obj = json_object_new_object();
 
 		add_text(obj, "unloaded", argv[0]);
 		print_json(obj);
 		json_object_put(obj);
 	}
-	return ret;
+	return CMD_OK;
 }
