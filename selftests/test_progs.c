@@ -302,7 +302,7 @@ int main(int argc, char **argv)
 	printf("1..%d\n", run.count);
 	printf("# pass:%d fail:%d skip:%d\n", run.count - run.nr_failed - run.nr_skipped,
 	       run.nr_failed, run.nr_skipped);
-	if (run.nr_failed)
+	if (run.nr_failed || !run.count)
 		return EXIT_FAIL;
 	return run.count == run.nr_skipped ? EXIT_SKIP : EXIT_PASS;
 }

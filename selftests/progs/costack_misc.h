@@ -28,5 +28,7 @@ extern void bpf_rcu_read_lock(void) __weak __ksym;
 extern void bpf_rcu_read_unlock(void) __weak __ksym;
 extern void bpf_preempt_disable(void) __weak __ksym;
 extern void bpf_preempt_enable(void) __weak __ksym;
+extern void *bpf_obj_new_impl(u64 local_type_id, void *meta) __weak __ksym;
+extern void bpf_obj_drop_impl(void *obj, void *meta) __weak __ksym;
 
 #endif /* __COSTACK_MISC_H */

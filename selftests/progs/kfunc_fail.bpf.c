@@ -35,8 +35,6 @@ struct {
 
 volatile u32 var;
 
-extern void *bpf_obj_new_impl(u64 local_type_id, void *meta) __weak __ksym;
-extern void bpf_obj_drop_impl(void *obj, void *meta) __weak __ksym;
 extern struct task_struct *bpf_task_from_pid(s32 pid) __weak __ksym;
 extern void bpf_task_release(struct task_struct *task) __weak __ksym;
 
