@@ -480,6 +480,20 @@ check_eq "and the other says why" \
 	"$(cat "$tmp/race1" "$tmp/race2" | grep -c -e '^race: 1 program loaded' -e "'race' is .*loaded")" 2
 good "unload what the winner loaded" - prog unload race
 
+## What others put there
+
+mkdir -p "$tmp/precious" "$PINS/odd/links/deep"
+: >"$tmp/precious/file"
+ln -s "$tmp/precious" "$PINS/link"
+ln -s "$tmp/precious" "$PINS/odd/progs"
+ln -s "$tmp/precious/file" "$PINS/odd/links/file"
+fails "a symbolic link is not followed" "cannot open $PINS/link" prog unload link
+good "nor is it listed" '^odd$' prog list
+good "nor those further down" - prog unload odd
+check "what they point to is still there" test -e "$tmp/precious/file"
+rm "$PINS/link"
+rmdir "$PINS"
+
 ## With the module
 
 good "load what uses the module" "^tool_costack: 1" prog load "$costack" dev lo

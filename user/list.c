@@ -334,7 +334,8 @@ void list_print(struct json_object *obj)
 
 static int list_one(const char *name, void *arg)
 {
-	json_object_array_add(arg, list_name(name));
+	if (pin_is_ours(name))
+		json_object_array_add(arg, list_name(name));
 	return CMD_OK;
 }
 

@@ -220,7 +220,7 @@ static int load_object(struct bpf_object *obj, struct load *l)
 	if (!ret && rename(dir, done))
 		ret = fail("cannot rename %s: %s", dir, strerror(errno));
 	if (ret) {
-		err = pin_remove(dir);
+		err = pin_remove(partial);
 		rmdir(top);	/* stays when others are in it */
 		if (err)
 			note("cannot remove %s: %s: costack prog unload %s", dir, strerror(-err),

@@ -9,12 +9,28 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+#include <linux/magic.h>
 
 #include "cmd.h"
 #include "prog.h"
 
 #define LOCK_TRIES	20
+#define DEPTH_MAX	8
+
+static bool is_name(const char *name, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		if (!isalnum((unsigned char)name[i]) && name[i] != '_' &&
+		    (name[i] != '-' || !i))
+			return false;
+	}
+	return len && len < NAME_LEN;
+}
 
 /**
  * pin_check_name() - is this a name under which things can be pinned?
@@ -27,17 +43,28 @@
  */
 int pin_check_name(const char *name)
 {
-	size_t i, len = strlen(name);
-
-	for (i = 0; i < len; i++) {
-		if (!isalnum((unsigned char)name[i]) && name[i] != '_' &&
-		    (name[i] != '-' || !i))
-			break;
-	}
-	if (!len || i < len || len >= NAME_LEN)
+	if (!is_name(name, strlen(name)))
 		return usage("'%.80s' is no name: 1 to %d letters, digits, '_' or '-', give one with: name NAME",
 			     name, NAME_LEN - 1);
 	return CMD_OK;
+}
+
+/**
+ * pin_is_ours() - is this a directory that prog load has made?
+ * @name: its name below BPFFS/costack
+ *
+ * Return: true if it looks so.
+ */
+bool pin_is_ours(const char *name)
+{
+	size_t len = strlen(name);
+	char path[PATH_MAX];
+	struct stat st;
+
+	if (len && name[len - 1] == '~')
+		len--;
+	return is_name(name, len) && !pin_path(path, sizeof(path), name, NULL, NULL) &&
+	       !lstat(path, &st) && S_ISDIR(st.st_mode);
 }
 
 /**
@@ -94,37 +121,71 @@ void pin_leaf(char *buf, size_t len, const char *a, const char *b)
 	}
 }
 
-/**
- * pin_remove() - remove a directory and all below it
- * @path: the directory; no symbolic link is followed
- *
- * Return: 0, or -errno of the first thing that could not be removed.
+/*
+ * Remove what is called @name in @parent. It is opened first and looked at then,
+ * so that nobody can put a symbolic link or a mount in its place: this runs as
+ * root and removes whatever it finds.
  */
-int pin_remove(const char *path)
+static int remove_at(int parent, const char *name, dev_t dev, int depth)
 {
-	char sub[PATH_MAX];
 	struct dirent *d;
 	struct stat st;
-	int ret = 0;
+	int fd, err, ret = 0;
 	DIR *dir;
 
-	dir = opendir(path);
-	if (!dir)
-		return errno == ENOENT ? 0 : -errno;
+	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0) {
+		if (errno != ENOTDIR && errno != ELOOP)
+			return errno == ENOENT ? 0 : -errno;
+		return unlinkat(parent, name, 0) && errno != ENOENT ? -errno : 0;
+	}
+	if (fstat(fd, &st) || st.st_dev != dev || depth > DEPTH_MAX) {
+		close(fd);
+		return -EXDEV;
+	}
+	dir = fdopendir(fd);
+	if (!dir) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
 	while ((d = readdir(dir))) {
 		if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, ".."))
 			continue;
-		if ((size_t)snprintf(sub, sizeof(sub), "%s/%s", path, d->d_name) >= sizeof(sub) ||
-		    lstat(sub, &st))
-			continue;
-		if (S_ISDIR(st.st_mode))
-			ret = pin_remove(sub) ?: ret;
-		else if (unlink(sub) && errno != ENOENT)
-			ret = -errno;
+		err = remove_at(fd, d->d_name, dev, depth + 1);
+		ret = ret ?: err;
 	}
 	closedir(dir);
-	if (rmdir(path) && errno != ENOENT)
+	if (unlinkat(parent, name, AT_REMOVEDIR) && errno != ENOENT)
 		ret = ret ?: -errno;
+	return ret;
+}
+
+/**
+ * pin_remove() - remove what is loaded under a name, and all below it
+ * @name: the name; of a partial one, the name of its directory
+ *
+ * Return: 0, or -errno of the first thing that could not be removed.
+ */
+int pin_remove(const char *name)
+{
+	char top[PATH_MAX];
+	struct statfs fs;
+	struct stat st;
+	int fd, ret;
+
+	if (pin_path(top, sizeof(top), NULL, NULL, NULL))
+		return -ENAMETOOLONG;
+	fd = open(top, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) || fstatfs(fd, &fs))
+		ret = -errno;
+	else if ((unsigned long)fs.f_type != BPF_FS_MAGIC)
+		ret = -EXDEV;
+	else
+		ret = remove_at(fd, name, st.st_dev, 0);
+	close(fd);
 	return ret;
 }
 
@@ -158,7 +219,7 @@ int pin_lock(const char *name, const char *sub, int *fd)
 
 	if (pin_path(path, sizeof(path), name, sub, NULL))
 		return -ENAMETOOLONG;
-	*fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	*fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (*fd < 0)
 		return -errno;
 	/* prog list looks whether there is a lock by taking it for a moment. */
@@ -187,7 +248,7 @@ bool pin_is_locked(const char *name)
 
 	if (pin_path(path, sizeof(path), name, NULL, NULL))
 		return false;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return false;
 	locked = flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK;

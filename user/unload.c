@@ -134,7 +134,7 @@ static int unload_one(const char *name, const char *shown)
 		return fail("cannot open %s: %s", dir, strerror(-err));
 	pin_each(name, "progs", collect_id, &ids);
 	pin_each(name, "links", detach_link, (void *)name);
-	err = pin_remove(dir);
+	err = pin_remove(name);
 	if (err)
 		ret = fail("cannot remove %s: %s", dir, strerror(-err));
 	close(lock);
