@@ -213,6 +213,12 @@ void sleep_ms(long ms);
 int write_file(const char *path, const char *text);
 char *read_file(const char *path);
 bool lsm_is_active(void);
+/*
+ * Runs a perf_event program in the timer interrupt of a CPU. Not a tracepoint in that
+ * interrupt: to switch one on and off patches code that all CPUs are about to run,
+ * and emulators are not good at that (an int3 is run when it is no longer there).
+ */
+struct bpf_link *attach_clock(const struct bpf_program *prog, int cpu, unsigned int us);
 /* Injects an NMI into each CPU; false when the machine cannot. */
 bool inject_nmi(void);
 

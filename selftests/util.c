@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <linux/membarrier.h>
+#include <linux/perf_event.h>
 
 #include "testing.h"
 
@@ -136,6 +137,17 @@ bool lsm_is_active(void)
 	}
 	rmdir(dir);
 	return active;
+}
+
+struct bpf_link *attach_clock(const struct bpf_program *prog, int cpu, unsigned int us)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE, .size = sizeof(attr),
+		.config = PERF_COUNT_SW_CPU_CLOCK, .sample_period = us * 1000ULL,
+	};
+	int fd = syscall(__NR_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+
+	return fd < 0 ? NULL : bpf_program__attach_perf_event(prog, fd);
 }
 
 bool inject_nmi(void)

@@ -14,7 +14,6 @@
 #include <unistd.h>
 #include <linux/if_packet.h>
 #include <linux/netfilter.h>
-#include <linux/perf_event.h>
 
 #include "testing.h"
 #include "contexts.skel.h"
@@ -294,15 +293,9 @@ static struct bpf_link *to_tcx(const struct bpf_program *prog)
 	return bpf_program__attach_tcx(prog, if_nametoindex("costack1"), NULL);
 }
 
-static struct bpf_link *to_cpu_clock(const struct bpf_program *prog)
+static struct bpf_link *to_clock(const struct bpf_program *prog)
 {
-	struct perf_event_attr attr = {
-		.type = PERF_TYPE_SOFTWARE, .size = sizeof(attr),
-		.config = PERF_COUNT_SW_CPU_CLOCK, .sample_period = 1000000,
-	};
-	int fd = syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
-
-	return fd < 0 ? NULL : bpf_program__attach_perf_event(prog, fd);
+	return attach_clock(prog, 0, 1000);
 }
 
 /**
@@ -341,8 +334,7 @@ static const struct way {
 	{ "softirq_tcx", CTX_SOFTIRQ, to_tcx, by_packets, NR_PACKETS, VETH },
 	{ "softirq_timer", CTX_SOFTIRQ, to_nothing, by_timer, 10 },
 	{ "hardirq_ipi", CTX_HARDIRQ, to_nothing, by_ipi, 50, TWO_CPUS },
-	{ "hardirq_tick", CTX_HARDIRQ, bpf_program__attach, by_time, 50 },
-	{ "hardirq_perf_event", CTX_HARDIRQ, to_cpu_clock, by_time, 50 },
+	{ "hardirq_clock", CTX_HARDIRQ, to_clock, by_time, 50 },
 	{ "hardirq_device", CTX_HARDIRQ, bpf_program__attach, by_device, 1, DEVICE },
 	{ "nmi_tp_btf", CTX_NMI, bpf_program__attach, by_nmi, 10, NMI },
 };
@@ -408,7 +400,7 @@ TEST(contexts)
 static const struct way drops[] = {
 	{ "process_drop", CTX_PROCESS, to_nothing, by_test_run, 10 },
 	{ "softirq_drop", CTX_SOFTIRQ, to_tcx, by_packets, 64, VETH },
-	{ "hardirq_drop", CTX_HARDIRQ, bpf_program__attach, by_time, 50 },
+	{ "hardirq_drop", CTX_HARDIRQ, to_clock, by_time, 50 },
 	{ "nmi_drop", CTX_NMI, bpf_program__attach, by_nmi, 10, NMI },
 };
 
@@ -429,8 +421,8 @@ static void go_drop(const struct way *way)
 	bpf_program__set_log_buf(prog, log, sizeof(log));
 	if (contexts__load(skel)) {
 		/* Since some version between these two, a program that may run anywhere. */
-		if (kernel_version() >= KERNEL(6, 13) && bpf_program__type(prog) ==
-		    BPF_PROG_TYPE_TRACING && strstr(log, NMI_UNSAFE))
+		if (kernel_version() >= KERNEL(6, 13) && strstr(log, NMI_UNSAFE) &&
+		    (way->context == CTX_HARDIRQ || way->context == CTX_NMI))
 			test_note("refused by this kernel: '%s'", NMI_UNSAFE);
 		else
 			test_fail(__FILE__, __LINE__, "%s: not loaded: %s", way->prog, log);

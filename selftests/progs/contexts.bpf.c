@@ -337,13 +337,6 @@ int hardirq_ipi(void *ctx)
 	return 0;
 }
 
-SEC("tp_btf/local_timer_entry")
-int hardirq_tick(void *ctx)
-{
-	work_nolock();
-	return 0;
-}
-
 SEC("tp_btf/irq_handler_entry")
 int hardirq_device(void *ctx)
 {
@@ -352,13 +345,13 @@ int hardirq_device(void *ctx)
 }
 
 SEC("perf_event")
-int hardirq_perf_event(void *ctx)
+int hardirq_clock(void *ctx)
 {
 	work_nolock();
 	return 0;
 }
 
-SEC("?tp_btf/local_timer_entry")
+SEC("?perf_event")
 int hardirq_drop(void *ctx)
 {
 	work_drop();

@@ -76,6 +76,25 @@ int take(struct stack_args *args)
 	return 0;
 }
 
+/* The same in the network path: an XDP program has no arguments but these. */
+u32 xdp_size, xdp_count, xdp_done;
+
+SEC("xdp")
+int take_by_packet(struct xdp_md *ctx)
+{
+	struct costack *cs;
+	u32 i;
+
+	bpf_for(i, 0, xdp_count) {
+		cs = bpf_costack_alloc(xdp_size, 0);
+		if (!cs)
+			continue;
+		xdp_done++;
+		put_in(i, cs);
+	}
+	return XDP_PASS;
+}
+
 /* Release those in @count slots. */
 SEC("syscall")
 int put(struct stack_args *args)
