@@ -40,6 +40,11 @@ __bpf_kfunc_start_defs();
  */
 __bpf_kfunc struct costack *bpf_costack_alloc_sleepable(u32 size, u64 flags)
 {
+	enum costack_context context = costack_context_now();
+
+	/* The verifier of 6.12 lets a timer's callback in a sleepable program come here. */
+	if (unlikely(context != COSTACK_CTX_PROCESS))
+		return costack_stack_alloc(size, flags, COSTACK_MODE_NOLOCK, context);
 	return costack_stack_alloc(size, flags, COSTACK_MODE_SLEEPABLE, COSTACK_CTX_SLEEPABLE);
 }
 
