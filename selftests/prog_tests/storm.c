@@ -21,7 +21,20 @@ static void *thread(void *cpu)
 	return NULL;
 }
 
-static void run(int nr_threads, long ms)
+static void nmi(void)
+{
+	if (!access(MONITOR, W_OK))
+		inject_nmi();
+}
+
+static void hotplug(void)
+{
+	ASSERT_OK(write_file("/sys/devices/system/cpu/cpu1/online", "0"));
+	sleep_ms(50);
+	ASSERT_OK(write_file("/sys/devices/system/cpu/cpu1/online", "1"));
+}
+
+static void run(int nr_threads, long ms, bool one_way, void (*disturb)(void))
 {
 	struct bpf_link *links[MAX_THREADS + 2] = {};
 	struct context_stats contexts[NR_CONTEXTS];
@@ -32,6 +45,7 @@ static void run(int nr_threads, long ms)
 	storm = storm__open_and_load();
 	if (!ASSERT_PTR(storm))
 		return;
+	storm->bss->one_way = one_way;
 	links[n++] = bpf_program__attach(storm->progs.nmis);
 	links[n++] = bpf_program__attach(storm->progs.inside);
 	for (i = 0; i < nr_threads; i++)
@@ -43,8 +57,7 @@ static void run(int nr_threads, long ms)
 		ASSERT_EQ(pthread_create(&threads[i], NULL, thread, (void *)(long)i), 0);
 	end = now_ms() + ms;
 	while (now_ms() < end) {
-		if (!access(MONITOR, W_OK))
-			inject_nmi();
+		disturb();
 		sleep_ms(20);
 	}
 	storm->bss->stop = 1;
@@ -65,7 +78,7 @@ static void run(int nr_threads, long ms)
 	contexts_read(contexts);
 	ASSERT_GT(contexts_allocs(&contexts[CTX_PROCESS]), 0);
 	ASSERT_GT(contexts_allocs(&contexts[CTX_HARDIRQ]), 0);
-	if (!access(MONITOR, W_OK))
+	if (disturb == nmi && !access(MONITOR, W_OK))
 		ASSERT_GT(contexts_allocs(&contexts[CTX_NMI]), 0);
 	test_note("%llu rounds, %llu allocated, %llu not to be had, %llu taken over from another CPU",
 		  (unsigned long long)storm->bss->rounds,
@@ -81,16 +94,37 @@ static void run(int nr_threads, long ms)
 
 TEST(storm_2_cpus, .cpus = 2)
 {
-	run(2, 1500);
+	run(2, 1200, false, nmi);
 }
 
 TEST(storm_4_cpus, .cpus = 4)
 {
-	run(4, 1500);
+	run(4, 1200, false, nmi);
+}
+
+/* Allocated on the one, freed on the other: magazines cross the depot all the time. */
+TEST(storm_one_way, .cpus = 2)
+{
+	struct context_stats before[NR_CONTEXTS], after[NR_CONTEXTS];
+
+	contexts_read(before);
+	run(min(nr_cpus(), MAX_THREADS), 1200, true, nmi);
+	contexts_read(after);
+	ASSERT_GT(after[CTX_PROCESS].depot - before[CTX_PROCESS].depot, 200);
 }
 
 /* Small reserves, and a short period: refilling and trimming go on all the time. */
 TEST(storm_trimming, .cpus = 2, .params = "reserve=8,8,8,8,8,8,0,0 guard_reserve=2 trim_ms=100")
 {
-	run(min(nr_cpus(), MAX_THREADS), 1500);
+	run(min(nr_cpus(), MAX_THREADS), 1200, false, nmi);
+}
+
+/* A CPU goes and comes back. */
+TEST(storm_hotplug, .cpus = 2)
+{
+	if (access("/sys/devices/system/cpu/cpu1/online", W_OK)) {
+		test_skip("CPU 1 cannot be taken offline");
+		return;
+	}
+	run(min(nr_cpus(), MAX_THREADS), 1200, false, hotplug);
 }

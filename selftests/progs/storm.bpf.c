@@ -37,6 +37,7 @@ u64 next_id;
 u64 rounds, allocated, empty, foreign;	/* foreign: freed on another CPU */
 u64 not_zero, held_twice, stolen, torn;
 u32 stop;
+u32 one_way;	/* even CPUs allocate, odd ones free: all goes through the depot */
 
 static __always_inline struct slot *random_slot(u32 random)
 {
@@ -72,6 +73,8 @@ static __always_inline void round(void)
 	if (!slot)
 		return;
 	cs = bpf_kptr_xchg(&slot->cs, NULL);
+	if (!cs && one_way && cpu & 1)
+		return;
 	if (!cs) {
 		cs = new_stack(random >> 8);
 		fresh = true;
@@ -111,7 +114,7 @@ static __always_inline void round(void)
 	head->holder = 0;
 
 	slot = random_slot(random >> 16);
-	if (slot && random & 0x300)
+	if (slot && (one_way ? !(cpu & 1) : random & 0x300))
 		cs = bpf_kptr_xchg(&slot->cs, cs);
 	if (cs)
 		bpf_costack_release(cs);
