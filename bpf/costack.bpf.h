@@ -141,8 +141,11 @@ extern __s64 bpf_costack_counter(__u32 id) __weak __ksym;
  * popped is cleared, so the next function called there begins at its beginning;
  * a fresh stack is clear as it is.
  *
+ * A loop that waits asks costack_can_loop: while (f->left && costack_can_loop).
+ *
  * Limitations: what must survive a wait is in the frame, C locals do not; no
- * wait inside another switch statement; at most one wait on a source line.
+ * wait inside another switch statement or bpf_for(); at most one wait on a source
+ * line.
  */
 #define COSTACK_AGAIN (-11)	/* -EAGAIN: call again when there is more */
 
@@ -190,6 +193,27 @@ extern __s64 bpf_costack_counter(__u32 id) __weak __ksym;
 		if ((ret) == COSTACK_AGAIN)				\
 			return COSTACK_AGAIN;				\
 	} while (0)
+
+/*
+ * True, but after some 8 million rounds; by this the verifier knows that the loop
+ * ends. bpf_for() keeps its state among the C locals, which a wait loses. (The
+ * instruction is may_goto, Linux 6.9, as bytes for the assemblers that do not know it.)
+ */
+#define costack_can_loop						\
+	({								\
+		__label__ l_end, l_out;					\
+		bool more = true;					\
+									\
+		asm volatile goto("1: .byte 0xe5; .byte 0; "		\
+				  ".long ((%l[l_end] - 1b - 8) / 8) & 0xffff; "	\
+				  ".short 0"				\
+				  :::: l_end);				\
+		goto l_out;						\
+	l_end:								\
+		more = false;						\
+	l_out:								\
+		more;							\
+	})
 
 /* Pop the frame and return. */
 #define costack_return(f, val)						\
