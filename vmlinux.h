@@ -88,6 +88,13 @@ enum xdp_action {
 	XDP_REDIRECT = 4,
 };
 
+enum tcx_action_base {
+	TCX_NEXT = -1,
+	TCX_PASS = 0,
+	TCX_DROP = 2,
+	TCX_REDIRECT = 7,
+};
+
 struct xdp_md {
 	__u32 data;
 	__u32 data_end;
@@ -137,6 +144,15 @@ struct bpf_spin_lock {
 struct bpf_timer {
 	__u64 __opaque[2];
 } __attribute__((aligned(8)));
+
+enum {
+	IPPROTO_HOPOPTS = 0,
+	IPPROTO_TCP = 6,
+	IPPROTO_UDP = 17,
+	IPPROTO_ROUTING = 43,
+	IPPROTO_FRAGMENT = 44,
+	IPPROTO_DSTOPTS = 60,
+};
 
 struct ethhdr {
 	unsigned char h_dest[6];
@@ -250,6 +266,11 @@ struct file {
 struct linux_binprm {
 	struct file *file;
 	const char *filename;
+};
+
+struct sk_buff {
+	__u16 network_header;
+	__u16 mac_header;
 };
 
 #pragma clang attribute pop
