@@ -603,14 +603,22 @@ static void costack_flush_cpus(void)
 	cpus_read_unlock();
 }
 
+/*
+ * The end of a period. Kept are the reserve and what the period took out on top of
+ * it: a CPU that goes idle for a moment brings its magazine back and takes it
+ * again, and memory would go to and fro with the kernel otherwise.
+ */
 static void costack_depot_period(struct costack_pool *pool, struct costack_depot *depot)
 {
-	int demand = depot->start - READ_ONCE(depot->low) + atomic_xchg(&depot->misses, 0);
+	int demand = max(depot->start - READ_ONCE(depot->low), 0) +
+		     atomic_xchg(&depot->misses, 0);
+	int most = costack_target_max(pool);
 	unsigned int cold = !depot->hot;
 	int count;
 
-	WRITE_ONCE(depot->target, clamp(demand, pool->reserve, costack_target_max(pool)));
-	costack_depot_trim(pool, depot, cold, depot->target, INT_MAX);
+	WRITE_ONCE(depot->target, clamp(demand, pool->reserve, most));
+	costack_depot_trim(pool, depot, cold, clamp(pool->reserve + demand, pool->reserve, most),
+			   INT_MAX);
 	WRITE_ONCE(depot->hot, cold);
 	count = atomic_read(&depot->count);
 	depot->start = count;
@@ -635,7 +643,7 @@ static bool costack_quiet(void)
 		for_each_node(nid) {
 			struct costack_depot *depot = pool->depot[nid];
 
-			if (depot->target > pool->reserve ||
+			if (depot->target > pool->reserve || depot->start > depot->low ||
 			    atomic_read(&depot->count) >= pool->reserve + (int)pool->magazine)
 				return false;
 		}
