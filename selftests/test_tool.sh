@@ -434,7 +434,8 @@ start_load()
 {
 	"$TOOL" prog load "$kinds" name "$1" >"$tmp/loader" 2>&1 &
 	loader=$!
-	wait_for "$PINS/$1~"
+	# The last thing made before libbpf loads, which takes a while.
+	wait_for "$PINS/$1~/sections"
 }
 
 start_load victim

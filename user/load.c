@@ -13,6 +13,8 @@
 #include "object.h"
 #include "prog.h"
 
+#define CLAIM_TRIES	20
+
 static volatile sig_atomic_t interrupted;
 
 static void on_signal(int sig)
@@ -161,17 +163,27 @@ static void report(const struct load *l)
 static int claim(const char *name, const char *partial, int *lock)
 {
 	char top[PATH_MAX];
-	int ret, tries = 0;
+	bool locked = false;
+	int ret, tries;
 
 	if (pin_path(top, sizeof(top), NULL, NULL, NULL))
 		return CMD_FAILED;
-	do {
+	for (tries = 0; tries < CLAIM_TRIES; tries++) {
 		if (mkdir(top, 0700) && errno != EEXIST)
 			return fail("cannot make %s: %s", top, strerror(errno));
 		ret = make_dir(partial);
-		/* The last unload removes the directory of all. */
-	} while (ret == -ENOENT && ++tries < 10);
-	if (ret == -EEXIST && pin_is_locked(partial))
+		if (!ret || (ret != -EEXIST && ret != -ENOENT))
+			break;
+		locked = ret == -EEXIST && pin_is_locked(partial);
+		if (locked)
+			break;
+		/*
+		 * Who has just made it has not locked it yet; or the last unload has
+		 * removed the directory of all.
+		 */
+		usleep(10000);
+	}
+	if (locked)
 		return fail("'%s' is being loaded by another costack: wait, or choose another name: name NAME",
 			    name);
 	if (ret == -EEXIST)
