@@ -233,8 +233,12 @@ check_usage()
 	is "$status" 2 "an unknown kernel is refused"
 }
 
+# What picks the accelerator must be able to say yes.
+check_probe() { is "$("$vm" probe tcg)" yes "a guest is seen to come up"; }
+
 echo "KTAP version 1"
 check_usage
+check_probe
 check_scan
 check_inside
 guest 0 "a clean run passes" -- true

@@ -47,7 +47,7 @@ module_files()
 		"$ROOT/usr/lib/modules/$version/modules.builtin"
 }
 
-# initramfs VERSION - sets INITRAMFS, made when nothing of that content is there
+# initramfs VERSION - sets INITRAMFS; made only when the cache has none like it
 initramfs()
 {
 	local version=$1 key dir f base=$ROOT/usr/lib/modules/$1 files
@@ -59,11 +59,12 @@ initramfs()
 		declare -f initramfs
 		cat "$VMDIR/init" "$VMDIR/guest-init" /bin/busybox
 	} | hash_text)
-	INITRAMFS=$CACHE/initramfs/$version-$key
-	[[ ! -e $INITRAMFS ]] || return 0
-
+	INITRAMFS=$RUNDIR/initramfs
+	# A link of our own, lest a run of another version removes it.
 	mkdir -p "$CACHE/initramfs"
-	dir=$(mktemp -d "$RUNDIR/initramfs.XXXXXX")
+	! ln "$CACHE/initramfs/$version-$key" "$INITRAMFS" 2>/dev/null || return 0
+
+	dir=$(mktemp -d "$RUNDIR/tmp.XXXXXX")
 	mkdir -p "$dir"/{bin,modules,proc,sys,dev,root,upper,lower}
 	cp /bin/busybox "$dir/bin/busybox"
 	cp "$VMDIR/init" "$dir/init"
@@ -78,29 +79,36 @@ initramfs()
 		basename "${f%%.ko*}" >>"$dir/modules/order"
 	done
 	(cd "$dir" && find . -print0 | LC_ALL=C sort -z |
-		cpio --null -o --quiet -H newc -R 0:0) >"$RUNDIR/initramfs.cpio"
+		cpio --null -o --quiet -H newc -R 0:0) >"$INITRAMFS"
 	# Other versions of the same kernel's are of no more use.
 	rm -f "$CACHE/initramfs/$version-"*
-	mv "$RUNDIR/initramfs.cpio" "$INITRAMFS"
+	ln -f "$INITRAMFS" "$CACHE/initramfs/$version-$key"
 	rm -rf "$dir"
 }
 
-# Does KVM work? /dev/kvm may open and yet run nothing (nested, or emulated), so
-# start a machine whose boot sector says so through the debug port.
-probe_kvm()
+# processor ACCEL - the options that choose it
+processor()
 {
-	local dir=$1 accel=$2 status=0
+	if [[ $1 == kvm ]]; then
+		echo "-accel kvm -cpu host"
+	else
+		echo "-accel tcg,thread=multi -cpu max"
+	fi
+}
 
-	# mov $0x10,%al; out %al,$0xf4; hlt; jmp .-1
-	printf '\xb0\x10\xe6\xf4\xf4\xeb\xfd' >"$dir/probe"
-	truncate -s 510 "$dir/probe"
-	printf '\x55\xaa' >>"$dir/probe"
-	timeout -s KILL 20 qemu-system-x86_64 -machine q35 -accel "$accel" -m 32 \
+# probe ACCEL - does it boot the kernel? /dev/kvm may open, and even run a few
+# instructions, on a machine where no guest ever comes up.
+probe()
+{
+	local -a options
+
+	read -r -a options <<<"$(processor "$1")"
+	timeout -s KILL 30 qemu-system-x86_64 -machine q35 "${options[@]}" -smp 2 -m 512M \
 		-nodefaults -no-user-config -display none -no-reboot \
-		-drive "if=none,id=d,format=raw,readonly=on,file=$dir/probe" \
-		-device ide-hd,drive=d -device isa-debug-exit,iobase=0xf4,iosize=1 \
-		</dev/null >/dev/null 2>&1 || status=$?
-	[[ $status -eq 33 ]]
+		-kernel "$(kernel_image "$VERSION")" -initrd "$INITRAMFS" \
+		-append "console=ttyS0 quiet panic=-1 vm.probe=1" \
+		-serial "file:$RUNDIR/probe" </dev/null >"$RUNDIR/probe.err" 2>&1 || true
+	grep -q 'vm: alive' "$RUNDIR/probe"
 }
 
 # accelerator - sets ACCEL, asked once per boot of this machine
@@ -120,7 +128,8 @@ accelerator()
 		return
 	fi
 	ACCEL=tcg
-	if [[ -c /dev/kvm ]] && probe_kvm "$RUNDIR" kvm; then
+	# In a shell of its own, whose word on an aborted QEMU nobody needs.
+	if [[ -c /dev/kvm ]] && (probe kvm) 2>/dev/null; then
 		ACCEL=kvm
 	fi
 	echo "$key $ACCEL" >"$RUNDIR/accelerator"
@@ -179,14 +188,14 @@ quoted() { printf '%q ' "$@"; }
 # CONSOLE is the serial console: "stdio", or a file.
 boot()
 {
-	local out=$1 console=$2 cpu=max append
-	local -a args
+	local out=$1 console=$2 append
+	local -a args options
 
-	[[ $ACCEL != kvm ]] || cpu=host
+	read -r -a options <<<"$(processor "$ACCEL")"
 	append="console=ttyS0 quiet panic=-1 oops=panic log_buf_len=4M apic_extnmi=all"
 	[[ $console != stdio ]] || append+=" vm.shell=1"
 	args=(
-		-name "costack-${VERSION%%-*}" -machine q35 -cpu "$cpu"
+		-name "costack-${VERSION%%-*}" -machine q35 "${options[@]}"
 		-smp "$CPUS" -m "$MEM" -nodefaults -no-user-config -display none
 		-no-reboot -rtc base=utc,clock=host
 		-kernel "$(kernel_image "$VERSION")" -initrd "$INITRAMFS" -append "$append"
@@ -203,11 +212,6 @@ boot()
 		-chardev socket,id=guest,path=monitor
 		-device virtserialport,nr=1,chardev=guest,name=costack.monitor
 	)
-	if [[ $ACCEL == kvm ]]; then
-		args+=(-accel kvm)
-	else
-		args+=(-accel tcg,thread=multi)
-	fi
 	if [[ $console == stdio ]]; then
 		args+=(-chardev stdio,id=console,signal=off)
 	else
@@ -229,14 +233,20 @@ boot()
 		setpriv --pdeathsig KILL qemu-system-x86_64 "${args[@]}" </dev/null
 }
 
-# prepare_guest NAME BUILD - sets VERSION, RUNDIR, INITRAMFS, ACCEL
-prepare_guest()
+# prepare_kernel NAME - sets VERSION, RUNDIR, INITRAMFS
+prepare_kernel()
 {
 	use_root
 	VERSION=$(kernel_version "$1")
 	[[ -n $VERSION ]] || die "no kernel $1 in the root: '${0##*/} list' shows them"
 	make_rundir
 	initramfs "$VERSION"
+}
+
+# prepare_guest NAME BUILD - sets ACCEL besides, and makes the tree
+prepare_guest()
+{
+	prepare_kernel "$1"
 	accelerator
 	guest_tree "$1" "$2"
 }

@@ -45,7 +45,7 @@ lock()
 
 	eval "exec $fd>>\"\$CACHE/lock/\$name\""
 	if ! flock "$mode" -n "$fd"; then
-		say "waiting for another run that uses $what"
+		say "another run has $what: waiting for it"
 		flock "$mode" "$fd"
 	fi
 }
@@ -62,5 +62,17 @@ leashed()
 
 hash_text() { sha256sum | cut -c1-16; }
 
-# Never follow a mount that somebody made below a directory of the cache.
-remove_tree() { rm -rf --one-file-system -- "$@"; }
+# Deletes below the cache alone, and never through a mount: rm's own check knows
+# a bind mount of the same file system from nothing.
+remove_tree()
+{
+	local path
+
+	for path in "$@"; do
+		[[ $path == "$CACHE"/?* ]] || die "will not delete $path: it is not in the cache"
+		if cut -d' ' -f5 /proc/self/mountinfo | grep -qF -e "$(realpath -m "$path")/"; then
+			die "something is mounted below $path: unmount it, then run this again"
+		fi
+		rm -rf --one-file-system -- "$path"
+	done
+}

@@ -126,7 +126,7 @@ install_host_packages()
 make_root()
 {
 	local dir=$1 mirror=$2 security=$3 p
-	local key="[signed-by=$HOST_KEYRING]"
+	local key="[signed-by=$HOST_KEYRING]" proxy=
 	local -a args=(
 		--mode=root --variant=minbase --format=directory --architectures=amd64
 		--hook-dir=/usr/share/mmdebstrap/hooks/eatmydata
@@ -147,6 +147,10 @@ make_root()
 	done < <(apt-config dump |
 		grep -E '^Acquire::(https?::.*|Retries|Check-Valid-Until|Check-Date|ForceIPv[46]) "..*";$')
 
+	# mmdebstrap's own downloads know of a proxy by the environment alone.
+	eval "$(apt-config shell proxy Acquire::http::Proxy)"
+	[[ -z $proxy || $proxy == DIRECT ]] || export http_proxy=$proxy
+
 	{
 		echo "deb $key $mirror $SUITE main"
 		echo "deb $key $mirror $SUITE-updates main"
@@ -160,12 +164,12 @@ explain_setup_failure()
 {
 	local log=$1 mirror=$2
 
-	tail -n 15 "$log" >&2
 	if grep -q 'No space left' "$log"; then
 		die "the disk of $CACHE is full: free $((ROOT_MB / 1024)) GB or set COSTACK_CACHE to another disk; log: $log"
 	elif grep -qE 'Failed to fetch|Could not (resolve|connect)|Unable to connect|Temporary failure|Connection (refused|timed out|failed)' "$log"; then
 		die "cannot fetch packages from $mirror: check the network (or http_proxy) and that this mirror has $SUITE; log: $log"
 	fi
+	tail -n 15 "$log" >&2
 	die "making the root failed: see $log, then run setup again"
 }
 
@@ -191,7 +195,7 @@ setup_root()
 	fi
 	free=$(df --output=avail -m "$CACHE" | tail -n 1)
 	((free >= ROOT_MB)) ||
-		die "only $free MB free in $CACHE: the root and its builds need $ROOT_MB; free some or set COSTACK_CACHE to another disk"
+		die "only $((free)) MB free in $CACHE: the root and its builds need $ROOT_MB; free some or set COSTACK_CACHE to another disk"
 	mirror=$(mirror_of Debian)
 	security=$(mirror_of Debian-Security)
 	[[ -n $security ]] ||

@@ -34,6 +34,7 @@ usage()
 	  shell [-k K] [-c CPUS] [-m MEM] [-e NAME=VALUE] [--no-build]
 	                       an interactive guest; leaving the shell ends it
 	  version [-k K]       full version of kernel K
+	  probe kvm|tcg        does a guest come up with that accelerator?
 	  list                 kernels, and what the cache holds
 	  clean                delete the cache
 	  help                 this text
@@ -178,7 +179,7 @@ cmd_list()
 		echo "no root yet: run '${0##*/} setup'"
 	fi
 	for f in "$CACHE"/*; do
-		[[ ! -e $f ]] || du -sh "$f"
+		[[ ! -d $f || -L $f ]] || du -sh "$f" 2>/dev/null || true
 	done
 }
 
@@ -214,6 +215,16 @@ main()
 	run) cmd_run "$@" ;;
 	shell) cmd_shell "$@" ;;
 	version) cmd_version "$@" ;;
+	probe)
+		[[ $# -eq 1 && ( $1 == kvm || $1 == tcg ) ]] || usage_error "probe takes kvm or tcg"
+		prepare_kernel "${KERNELS_KNOWN[0]}"
+		if (probe "$1") 2>/dev/null; then
+			echo yes
+		else
+			echo no
+			return 1
+		fi
+		;;
 	list) cmd_list ;;
 	clean) cmd_clean ;;
 	help | -h | --help) usage ;;
