@@ -482,10 +482,11 @@ static __noinline int store(struct __sk_buff *skb, struct costack *cs, struct co
 
 /* Connections and their stacks. */
 
-static void init_conn(struct conn *c, struct __sk_buff *skb, const struct packet *p, __u8 dir)
+static void init_conn(struct conn *c, struct __sk_buff *skb, const struct packet *p, __u32 first,
+		      __u8 dir)
 {
 	c->key = p->key;
-	c->first = p->seq;
+	c->first = first;
 	c->event.type = COSTACK_EVENT_FLOW;
 	c->event.ifindex = skb->ifindex;
 	c->event.family = p->key.family;
@@ -563,7 +564,7 @@ __noinline int follow(struct __sk_buff *skb, struct packet *p __arg_nonnull, __u
 		return 0;
 	}
 	if (state == FLOW_OPEN)
-		init_conn(c, skb, p, dir);
+		init_conn(c, skb, p, first, dir);
 	/* An LRU map may give an element to another connection under our hands. */
 	if (!same_conn(c, p, first))
 		ret = over(stale);
