@@ -96,6 +96,18 @@ static void check_bytes(const struct stats *s)
 	ASSERT_LE(s->obtained_bytes - s->returned_bytes, s->limit_bytes);
 }
 
+/* Read the figures when the worker, which fills up to the limit as well, is done. */
+static void stats_read_quiet(struct stats *s)
+{
+	long long end = now_ms() + 2000;
+
+	do {
+		sleep_ms(20);
+		stats_read(s);
+	} while (s->live_bytes + s->cached_bytes != s->obtained_bytes - s->returned_bytes &&
+		 now_ms() < end);
+}
+
 /* The limit is exact, says why, and holds for each way to allocate. */
 TEST(pool_limit, .params = "limit_mb=8 trim_ms=600000")
 {
@@ -109,14 +121,14 @@ TEST(pool_limit, .params = "limit_mb=8 trim_ms=600000")
 	stats_read(&before);
 	ASSERT_EQ(before.limit_bytes, 8 << 20);
 	a = stacks_do(skel, take, .mode = MODE_SLEEPABLE, .size = 65536, .count = n);
-	stats_read(&after);
+	stats_read_quiet(&after);
 	check_bytes(&after);
 	ASSERT_LT(a.done, n);
 	ASSERT_EQ(after.live, a.done);
 	ASSERT_EQ(after.fail_limit - before.fail_limit, n - a.done);
 	ASSERT_EQ(after.fail_nomem + after.fail_empty, before.fail_nomem + before.fail_empty);
-	/* Not one more would have fitted. */
-	ASSERT_GT(after.obtained_bytes - after.returned_bytes, after.limit_bytes - 65536);
+	/* Not two more would have fitted; the worker may have tried for the last one. */
+	ASSERT_GT(after.obtained_bytes - after.returned_bytes, after.limit_bytes - 2 * 65536);
 	test_note("limit %lld: %u stacks of 65536 held, %lld bytes in all", after.limit_bytes,
 		  a.done, after.obtained_bytes - after.returned_bytes);
 
@@ -124,13 +136,13 @@ TEST(pool_limit, .params = "limit_mb=8 trim_ms=600000")
 	before = after;
 	a = stacks_do(skel, take, .mode = MODE_SLEEPABLE, .size = 65536,
 		      .flags = COSTACK_F_GUARD, .slot = 1000, .count = 50);
-	stats_read(&after);
+	stats_read_quiet(&after);
 	check_bytes(&after);
 	ASSERT_EQ(after.fail_limit - before.fail_limit, 50 - a.done);
 	ASSERT_LE(a.done, 8);	/* the reserve */
 	before = after;
 	a = stacks_do(skel, take, .mode = MODE_ATOMIC, .size = 32768, .slot = 2000, .count = 200);
-	stats_read(&after);
+	stats_read_quiet(&after);
 	check_bytes(&after);
 	ASSERT_EQ(after.fail_limit - before.fail_limit, 200 - a.done);
 
