@@ -606,7 +606,7 @@ static void costack_flush_cpus(void)
 /*
  * The end of a period. Kept are the reserve and what the period took out on top of
  * it: a CPU that goes idle for a moment brings its magazine back and takes it
- * again, and memory would go to and fro with the kernel otherwise.
+ * again, and memory would go back and forth to the kernel otherwise.
  */
 static void costack_depot_period(struct costack_pool *pool, struct costack_depot *depot)
 {
@@ -720,6 +720,8 @@ static unsigned long costack_shrink_scan(struct shrinker *shrinker, struct shrin
 		for_each_node(nid) {
 			struct costack_depot *depot = pool->depot[nid];
 
+			/* Or the next refill would bring back what goes now. */
+			atomic_set(&depot->misses, 0);
 			WRITE_ONCE(depot->target, pool->reserve);
 			freed += costack_depot_trim(pool, depot, !depot->hot, pool->reserve,
 						    max - freed);

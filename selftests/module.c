@@ -202,3 +202,20 @@ void wait_refilled(void)
 		sleep_ms(2);
 	} while (now_ms() < end);
 }
+
+void wait_quiet(void)
+{
+	long long end = now_ms() + 3000;
+	struct stats last, now;
+	int same = 0;
+
+	wait_refilled();
+	stats_read(&last);
+	while (same < 3 && now_ms() < end) {
+		sleep_ms(15);
+		stats_read(&now);
+		same = now.obtained == last.obtained && now.returned == last.returned &&
+		       now.live + now.cached == now.obtained - now.returned ? same + 1 : 0;
+		last = now;
+	}
+}

@@ -194,6 +194,8 @@ long long contexts_allocs(const struct context_stats *row);
 bool wait_live(long long want);
 /* Waits until the refill worker has nothing to do. */
 void wait_refilled(void);
+/* The same, and has not been asked to do more: a point at which the figures agree. */
+void wait_quiet(void);
 
 #define DEBUGFS "/sys/kernel/debug/costack/"
 #define MONITOR "/dev/virtio-ports/costack.monitor"

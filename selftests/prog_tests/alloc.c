@@ -87,7 +87,7 @@ TEST(alloc_counters)
 	stacks_do(skel, take, .size = 4096, .count = 100);
 	stacks_do(skel, put, .slot = 10, .count = 50);
 	stacks_do(skel, take, .size = 0);
-	wait_refilled();
+	wait_quiet();
 	stats_read(&s);
 
 	const long long want[COSTACK_CNT_MAX] = {
