@@ -582,6 +582,19 @@ __noinline int follow(struct __sk_buff *skb, struct packet *p __arg_nonnull, __u
 	return 0;
 }
 
+/*
+ * Take the stack out of an element and give it back. Not left to the map: newer
+ * kernels leave it in the memory of an element that is deleted or evicted, until the
+ * map goes, and the next connection that this memory is used for finds it there.
+ */
+static void drop_stack(struct flow *flow)
+{
+	struct costack *cs = bpf_kptr_xchg(&flow->cs, NULL);
+
+	if (cs)
+		bpf_costack_release(cs);
+}
+
 /* A client's SYN: a new connection, unless it is the last one's SYN again. */
 __noinline int open_flow(const struct packet *p __arg_nonnull)
 {
@@ -589,10 +602,17 @@ __noinline int open_flow(const struct packet *p __arg_nonnull)
 
 	if (flow && flow->first == p->seq)
 		return 0;
-	if (flow && flow->state != FLOW_OVER)
-		count(restarted);
+	if (flow) {
+		if (flow->state != FLOW_OVER)
+			count(restarted);
+		drop_stack(flow);
+	}
 	count(flows);
-	return bpf_map_update_elem(&flows, &p->key, &fresh, BPF_ANY);
+	bpf_map_update_elem(&flows, &p->key, &fresh, BPF_ANY);
+	flow = bpf_map_lookup_elem(&flows, &p->key);
+	if (flow)
+		drop_stack(flow);
+	return 0;
 }
 
 static void close_flow(const struct flow_key *key)
@@ -603,6 +623,7 @@ static void close_flow(const struct flow_key *key)
 		return;
 	if (flow->state != FLOW_OVER)
 		count(closed);
+	drop_stack(flow);
 	bpf_map_delete_elem(&flows, key);
 }
 
