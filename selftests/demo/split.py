@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 """A TLS client that sends its ClientHello in pieces, each a segment of its own.
 
-split.py ADDRESS PORT NAME PIECES [COUNT]: with COUNT, so many connections one after
-another, to names NAME with %d replaced by their number."""
+split.py ADDRESS PORT NAME PIECES [NAME PIECES]...: connections, one after another."""
 import socket
 import ssl
 import sys
 import time
 
+INITIAL_WINDOW = 10
 
-def connect(address, port, name, pieces):
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+
+def connect(context, address, port, name, pieces):
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context.wrap_bio(incoming, outgoing, server_hostname=name)
     with socket.create_connection((address, port), timeout=20) as sock:
@@ -29,8 +27,9 @@ def connect(address, port, name, pieces):
                     size = -(-len(data) // pieces)
                     for at in range(0, len(data), size):
                         sock.sendall(data[at:at + size])
-                        if pieces > 1:
-                            time.sleep(0.01)
+                        # More at once than may be under way would be put together.
+                        if pieces > INITIAL_WINDOW:
+                            time.sleep(0.005)
                 elif data:
                     sock.sendall(data)
                 first = first and not data
@@ -41,12 +40,12 @@ def connect(address, port, name, pieces):
 
 
 def main():
-    address, port, name, pieces = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-    if len(sys.argv) > 5:
-        for number in range(int(sys.argv[5])):
-            connect(address, port, name.replace("%d", str(number)), pieces)
-    else:
-        connect(address, port, name, pieces)
+    address, port, words = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    for name, pieces in zip(words[::2], words[1::2]):
+        connect(context, address, port, name, int(pieces))
 
 
 main()
