@@ -12,7 +12,7 @@ DEBUGFS=/sys/kernel/debug/costack
 
 # What of the kernel log no test may cause; as in test_progs.c.
 # shellcheck disable=SC2034
-KLOG_BAD='WARNING:|BUG:|Oops|general protection fault|refcount_t:|UBSAN:|INFO: (rcu|task)|soft lockup|stacks of [0-9]+ bytes are lost'
+KLOG_BAD='WARNING:|BUG:|Oops|general protection fault|refcount_t:|UBSAN:|INFO: (rcu|task)|soft lockup|still has objects|Objects remaining'
 
 ktap_count=0
 ktap_failed=0

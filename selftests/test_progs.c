@@ -109,7 +109,8 @@ static void check_kmsg(void)
 {
 	static const char * const bad[] = {
 		"WARNING:", "BUG:", "Oops", "general protection fault", "refcount_t:",
-		"UBSAN:", "INFO: rcu", "INFO: task", "soft lockup", "stacks of",
+		"UBSAN:", "INFO: rcu", "INFO: task", "soft lockup", "still has objects",
+		"Objects remaining",
 	};
 	char buf[8192], *text;
 	unsigned int i;
