@@ -110,6 +110,300 @@ extern __u8 *bpf_costack_frame(struct costack *cs, __u32 off,
  */
 extern __s64 bpf_costack_counter(__u32 id) __weak __ksym;
 
+/*
+ * Coroutines: a body in straight-line C that yields in its middle, with its
+ * locals alive, and is resumed by the next packet or event, on any CPU.
+ *
+ *	COSTACK_BODY(running_sum, u64 first)		// the body; `self` is its coroutine
+ *	{
+ *		u64 sum = first;
+ *		int i;
+ *
+ *		bpf_for(i, 0, 3) {
+ *			if (bpf_costack_yield(self, sum))
+ *				break;			// cancelled
+ *			sum += self->value;		// what the resumer passed
+ *		}
+ *		return sum;
+ *	}
+ *	COSTACK_OPS(running_sum);			// makes it a type of coroutines
+ *
+ *	struct flow { struct costack_co __kptr *co; };	// a map's value
+ *
+ *	co = costack_spawn(running_sum, 1);		// in XDP, say: suspended, or NULL
+ *	ret = bpf_costack_resume(co, 5, &sum);		// runs to the next yield
+ *	old = bpf_kptr_xchg(&flow->co, co);		// keep it for the next packet
+ *	if (old)
+ *		bpf_costack_co_release(old);
+ *
+ * A type exists while its struct_ops map is attached, as the tool and libbpf's
+ * skeletons do it. When that ends, with its loader's death for instance, all of its
+ * coroutines are cancelled; a handle that is still in a map answers -ESTALE.
+ *
+ * Limitations of a body. It never sleeps, though the verifier knows it as sleepable:
+ * it runs where it is resumed, a softirq as a rule. It may call what cannot leave
+ * a pointer behind that a yield makes wrong; anything else is refused at load, with
+ * its name in the kernel log:
+ *	helpers: ktime_get_{,boot_,coarse_,tai_}ns, jiffies64, get_prandom_u32,
+ *		get_smp_processor_id, get_numa_node_id, get_current_{pid_tgid,uid_gid,comm},
+ *		trace_printk, trace_vprintk, snprintf, strtol, strtoul, strncmp,
+ *		probe_read_kernel, probe_read_kernel_str, ringbuf_output, ringbuf_query,
+ *		map_{update,delete,push,pop,peek}_elem, kptr_xchg, spin_lock, spin_unlock
+ *	kfuncs: those below, bpf_costack_{alloc_nolock,acquire,release,size,frame,
+ *		counter,spawn_nolock,co_acquire,co_release,state}, the number iterator
+ *		(bpf_for, bpf_repeat), bpf_rcu_read_{lock,unlock}, bpf_preempt_{disable,
+ *		enable}, bpf_obj_{new,drop}, bpf_refcount_acquire
+ * Map values are read by copy, bpf_costack_map_read(); global variables and arenas are
+ * used as ever. Loops that yield are bpf_for() or bpf_repeat(): can_loop and
+ * cond_break measure time on newer kernels, and a suspended body's time passes too.
+ */
+
+/*
+ * struct costack_co - handle of a coroutine. Opaque, refcounted; in a map's value:
+ * struct costack_co __kptr *co; taking it out with bpf_kptr_xchg() makes it nobody
+ * else's. A coroutine whose last reference goes, with a deleted element, say, is
+ * cancelled by a worker a moment later.
+ */
+struct costack_co {
+} __attribute__((preserve_access_index));
+
+/**
+ * struct costack_self - what a body has of its coroutine; read-only
+ * @id: number of the coroutine, unique since the module was loaded
+ * @value: what the last bpf_costack_resume() passed
+ *
+ * Bodies alone have one, so that the verifier refuses to all others what only bodies may
+ * call.
+ */
+struct costack_self {
+	__u64 id;
+	__u64 value;
+} __attribute__((preserve_access_index));
+
+/**
+ * struct costack_ops - a type of coroutines; made by COSTACK_OPS()
+ * @body: the body, made by COSTACK_BODY()
+ * @name: for people; not empty
+ * @id: what it is spawned by; not 0, unique on the machine
+ * @flags: &enum costack_ops_flags
+ * @frame_size: bytes of memory that each coroutine has besides its locals, for
+ *	bpf_costack_local(); 0 to COSTACK_SIZE_MAX
+ * @stack_size: bytes of a private coroutine's stack, COSTACK_STACK_MIN to
+ *	COSTACK_SIZE_MAX; 0: COSTACK_STACK_DEFAULT
+ * @limit: coroutines that may exist at once; 0: as many as memory allows
+ */
+struct costack_ops {
+	int (*body)(struct costack_self *self, __u64 arg);
+	char name[COSTACK_NAME_MAX];
+	__u32 id;
+	__u32 flags;
+	__u32 frame_size;
+	__u32 stack_size;
+	__u32 limit;
+};
+
+/*
+ * COSTACK_BODY(name, type arg) { ... } - define a body. `self` is its coroutine, `arg`
+ * what it was spawned with; it returns the result of the last resume, a number of
+ * 64 bits.
+ *
+ * Behind it is a program that ends in bpf_costack_finish(). A coroutine begins in one
+ * context and ends in another, and that call evens out what the kernel's trampoline
+ * entered in the one and leaves in the other; a program with an exit that is not
+ * such a call is refused.
+ */
+#define COSTACK_BODY(_name, _arg)						\
+	static __always_inline __s64 ____##_name(struct costack_self *self, _arg); \
+	SEC("struct_ops.s/" #_name)						\
+	int _name(unsigned long long *ctx)					\
+	{									\
+		struct costack_self *self = (void *)ctx[0];			\
+										\
+		return bpf_costack_finish(self, ____##_name(self, ctx[1]));	\
+	}									\
+	static __always_inline __s64 ____##_name(struct costack_self *self, _arg)
+
+/*
+ * COSTACK_OPS(name, .member = value, ...) - make a body a type of coroutines.
+ *
+ * The type's id is made from its name. A loader that attaches the same object twice
+ * gives each a number of its own: in `name`_ops.id, and in `name`_id for the programs
+ * that spawn. `costack prog load` does.
+ */
+#define COSTACK_OPS(_name, ...)							\
+	const volatile __u32 _name##_id = COSTACK_ID(#_name);			\
+	SEC(".struct_ops.link")							\
+	struct costack_ops _name##_ops = {					\
+		.body = (void *)_name,						\
+		.name = #_name,							\
+		.id = COSTACK_ID(#_name),					\
+		##__VA_ARGS__							\
+	}
+
+/* A number for a name, as a constant; odd, so never 0. */
+#define COSTACK_ID(s)								\
+	((__u32)((COSTACK_ID_CHAR(s, 0) + COSTACK_ID_CHAR(s, 1) + COSTACK_ID_CHAR(s, 2) + \
+		  COSTACK_ID_CHAR(s, 3) + COSTACK_ID_CHAR(s, 4) + COSTACK_ID_CHAR(s, 5) + \
+		  COSTACK_ID_CHAR(s, 6) + COSTACK_ID_CHAR(s, 7) + COSTACK_ID_CHAR(s, 8) + \
+		  COSTACK_ID_CHAR(s, 9) + COSTACK_ID_CHAR(s, 10) + COSTACK_ID_CHAR(s, 11) + \
+		  COSTACK_ID_CHAR(s, 12) + COSTACK_ID_CHAR(s, 13) + COSTACK_ID_CHAR(s, 14)) | 1))
+#define COSTACK_ID_CHAR(s, i)							\
+	((i) < sizeof(s) - 1 ? (__u32)(s)[(i) < sizeof(s) ? (i) : 0] *		\
+			       (2654435761u + (i) * 2246822518u) : 0u)
+
+/*
+ * Spawn a coroutine of the type @id with the argument @arg. It does not run until it is
+ * resumed. Memory is got as by the three allocation kfuncs, and the same programs
+ * may call them; costack_spawn(name, arg) picks one as costack_alloc() does.
+ * Return: a coroutine that must be released or kept in a map; NULL when there is no such
+ * type, its limit or the module's is reached, or there is no memory (debugfs counts which).
+ */
+extern struct costack_co *bpf_costack_spawn_sleepable(__u32 id, __u64 arg) __weak __ksym;
+extern struct costack_co *bpf_costack_spawn(__u32 id, __u64 arg) __weak __ksym;
+extern struct costack_co *bpf_costack_spawn_nolock(__u32 id, __u64 arg) __weak __ksym;
+
+#if defined(COSTACK_SLEEPABLE)
+#define costack_spawn(name, arg) bpf_costack_spawn_sleepable(name##_id, arg)
+#elif defined(COSTACK_TRACING)
+#define costack_spawn(name, arg) bpf_costack_spawn_nolock(name##_id, arg)
+#else
+#define costack_spawn(name, arg) bpf_costack_spawn(name##_id, arg)
+#endif
+
+/*
+ * Run a coroutine, here and now, until its body yields, waits for more to read, or
+ * returns. The variants hand it a message: memory of the program, or @len bytes of a
+ * packet from @off on (of an skb from where bpf_skb_load_bytes() counts, linear
+ * or not). A message is the body's to read during this resume alone; what it leaves is
+ * dropped. @result, which may be NULL, gets what the body yielded or returned.
+ *
+ * Any context but NMI; any program (the packets: those that have one) but a body, which
+ * has bpf_costack_call().
+ * Return: one of enum costack_event;
+ * -EBUSY	it runs already, or its execution stack is in use beneath this program (an
+ *		interrupt's program that resumes what the interrupted one works with), or
+ *		more than COSTACK_DEPTH_MAX runs are stacked up on this CPU
+ * -ESRCH	its body has returned
+ * -ESTALE	its type is gone
+ * -EINVAL	the packet has no such bytes
+ * -EOPNOTSUPP	in NMI
+ */
+extern int bpf_costack_resume(struct costack_co *co, __u64 value,
+			      __u64 *result__nullable) __weak __ksym;
+extern int bpf_costack_resume_mem(struct costack_co *co, const void *data, __u32 data__sz,
+				  __u64 *result__nullable) __weak __ksym;
+extern int bpf_costack_resume_skb(struct costack_co *co, struct __sk_buff *skb, __u32 off,
+				  __u32 len, __u64 *result__nullable) __weak __ksym;
+extern int bpf_costack_resume_xdp(struct costack_co *co, struct xdp_md *xdp, __u32 off,
+				  __u32 len, __u64 *result__nullable) __weak __ksym;
+
+/*
+ * End a coroutine: its yields and reads return -ECANCELED at once from now on, and it is
+ * resumed until its body returns. One that never ran, will not. Any context but NMI.
+ * Return: 0; or as bpf_costack_resume(), and then a running one is cancelled at its
+ * next yield.
+ */
+extern int bpf_costack_cancel(struct costack_co *co) __weak __ksym;
+
+/*
+ * One of enum costack_state, which may be another by now if others have the coroutine,
+ * too; -ESTALE when its type is gone. Any context.
+ */
+extern int bpf_costack_state(struct costack_co *co) __weak __ksym;
+
+/* One more reference, never NULL; give one back. Any context. */
+extern struct costack_co *bpf_costack_co_acquire(struct costack_co *co) __weak __ksym;
+extern void bpf_costack_co_release(struct costack_co *co) __weak __ksym;
+
+/*
+ * For bodies alone. What waits returns -ECANCELED, at once, when the coroutine is
+ * cancelled: the body releases what it has and returns. -ENOMEM: more is on the
+ * stack than was ever kept, and no memory to keep it in could be had here; nothing
+ * happened, and it may be tried again. The verifier refuses to wait in an RCU
+ * section, with a lock held, or with preemption disabled.
+ */
+
+/* Give @value to the resumer and wait to be resumed. Return: 0; -ECANCELED, -ENOMEM. */
+extern int bpf_costack_yield(struct costack_self *self, __u64 value) __weak __ksym;
+
+/* Read @buf__sz bytes of messages, waiting for more. Return: 0; -ECANCELED, -ENOMEM. */
+extern int bpf_costack_read(struct costack_self *self, void *buf, __u32 buf__sz) __weak __ksym;
+
+/* Read what there is, at least a byte. Return: bytes; -ECANCELED, -ENOMEM. */
+extern int bpf_costack_read_some(struct costack_self *self, void *buf,
+				 __u32 buf__sz) __weak __ksym;
+
+/* Copy the next bytes of this message, and leave them there. Never waits. Return: bytes. */
+extern int bpf_costack_peek(struct costack_self *self, void *buf, __u32 buf__sz) __weak __ksym;
+
+/* Pass over @n bytes of messages without a copy. Return: 0; -ECANCELED, -ENOMEM. */
+extern int bpf_costack_skip(struct costack_self *self, __u64 n) __weak __ksym;
+
+/* Bytes left of this message. */
+extern __u32 bpf_costack_avail(struct costack_self *self) __weak __ksym;
+
+/*
+ * A part of the coroutine's own memory (costack_ops.frame_size), to read and write; it
+ * stays valid over yields. Zero at first. Return: the part, or NULL if it does not lie within.
+ */
+extern __u8 *bpf_costack_local(struct costack_self *self, __u32 off,
+			       const __u32 rdwr_buf_size) __weak __ksym;
+
+/*
+ * Run another coroutine from within a body. As bpf_costack_resume(); -EBUSY also when
+ * another CPU uses the other's execution stack, -ELOOP when COSTACK_DEPTH_MAX are at it.
+ */
+extern int bpf_costack_call(struct costack_self *self, struct costack_co *co, __u64 value,
+			    __u64 *result__nullable) __weak __ksym;
+
+/*
+ * Copy a map's value. Array, hash and LRU hash maps, per-CPU ones (this CPU's) too, whose
+ * values hold no kptr, lock, timer or the like; sizes as the map's.
+ * Return: 0; -ENOENT, -EINVAL (sizes), -EOPNOTSUPP (another kind of map).
+ */
+extern int bpf_costack_map_read(void *p__map, const void *key, __u32 key__sz, void *value,
+				__u32 value__sz) __weak __ksym;
+
+/*
+ * Add to a number of 64 bits at @off of a map's value, atomically; a value that is not
+ * there is made, of zeros. Maps as above, not per-CPU.
+ * Return: 0; -EINVAL (sizes, @off not aligned or outside), -EOPNOTSUPP, or the map's error.
+ */
+extern int bpf_costack_map_add(void *p__map, const void *key, __u32 key__sz, __u32 off,
+			       __s64 delta) __weak __ksym;
+
+/* COSTACK_BODY() calls this, at the end. Return: 0. */
+extern int bpf_costack_finish(struct costack_self *self, __s64 result) __weak __ksym;
+
+/* Read a number in network byte order. Return: it, or a negative errno. */
+static __always_inline __s64 costack_read_u8(struct costack_self *self)
+{
+	__u8 b;
+
+	return bpf_costack_read(self, &b, 1) ?: b;
+}
+
+static __always_inline __s64 costack_read_be16(struct costack_self *self)
+{
+	__u8 b[2];
+
+	return bpf_costack_read(self, b, 2) ?: b[0] << 8 | b[1];
+}
+
+static __always_inline __s64 costack_read_be24(struct costack_self *self)
+{
+	__u8 b[3];
+
+	return bpf_costack_read(self, b, 3) ?: b[0] << 16 | b[1] << 8 | b[2];
+}
+
+static __always_inline __s64 costack_read_be32(struct costack_self *self)
+{
+	__u8 b[4];
+
+	return bpf_costack_read(self, b, 4) ?: (__u32)b[0] << 24 | b[1] << 16 | b[2] << 8 | b[3];
+}
+
 /* Is the module there, and new enough? A program may want to do without it. */
 #define costack_available() bpf_ksym_exists(bpf_costack_alloc_nolock)
 

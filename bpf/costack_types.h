@@ -46,4 +46,50 @@ enum costack_counter {
 	COSTACK_CNT_MAX,
 };
 
+/* Name of a type of coroutines: this long with its final zero. */
+#define COSTACK_NAME_MAX	16
+
+/**
+ * enum costack_ops_flags - flags of struct costack_ops
+ * @COSTACK_OPS_PRIVATE: each coroutine has an execution stack of its own, with
+ *	guard pages, in the place of a share in its CPU's: for few and busy ones
+ */
+enum costack_ops_flags {
+	COSTACK_OPS_PRIVATE = 1,
+};
+
+/* Runs of coroutines on top of each other on a CPU. */
+#define COSTACK_DEPTH_MAX	4
+
+/* Execution stack of a private coroutine, in bytes. */
+#define COSTACK_STACK_MIN	8192
+#define COSTACK_STACK_DEFAULT	16384
+
+/**
+ * enum costack_event - what bpf_costack_resume() and its like return, if not a
+ *	negative errno
+ * @COSTACK_YIELDED: the body yielded a value
+ * @COSTACK_READING: the body has read all there was and waits for more
+ * @COSTACK_DONE: the body has returned; its value is the result
+ */
+enum costack_event {
+	COSTACK_YIELDED,
+	COSTACK_READING,
+	COSTACK_DONE,
+};
+
+/**
+ * enum costack_state - what bpf_costack_state() returns
+ * @COSTACK_NEW: never resumed
+ * @COSTACK_SUSPENDED: in a yield or a read
+ * @COSTACK_RUNNING: its body runs, on some CPU
+ * @COSTACK_FINISHED: its body has returned, or will never run
+ */
+enum costack_state {
+	COSTACK_NEW,
+	COSTACK_SUSPENDED,
+	COSTACK_RUNNING,
+	COSTACK_FINISHED,
+};
+
 #endif /* __COSTACK_TYPES_H */
