@@ -28,10 +28,10 @@ bool costack_backing_can(enum costack_backing backing, enum costack_mode mode,
 	case COSTACK_MODE_REFILL:
 		return true;
 	case COSTACK_MODE_ATOMIC:
-		return backing == COSTACK_BACKING_KMALLOC &&
+		return backing != COSTACK_BACKING_GUARD &&
 		       size <= COSTACK_ATOMIC_MAX && !IS_ENABLED(CONFIG_PREEMPT_RT);
 	case COSTACK_MODE_NOLOCK:
-		return backing == COSTACK_BACKING_KMALLOC &&
+		return backing != COSTACK_BACKING_GUARD &&
 		       size <= COSTACK_NOLOCK_MAX;
 	}
 	return false;

@@ -12,11 +12,14 @@
  * enum costack_backing - kinds of memory, each with pools of its own
  * @COSTACK_BACKING_KMALLOC: physically contiguous, no guard page
  * @COSTACK_BACKING_GUARD: virtually mapped, with an unmapped page behind it
+ * @COSTACK_BACKING_COROUTINE: as kmalloc, for what a suspended coroutine keeps; its
+ *	handles are larger
  * @COSTACK_NR_BACKINGS: how many there are
  */
 enum costack_backing {
 	COSTACK_BACKING_KMALLOC,
 	COSTACK_BACKING_GUARD,
+	COSTACK_BACKING_COROUTINE,
 	COSTACK_NR_BACKINGS,
 };
 

@@ -28,11 +28,23 @@
 #define COSTACK_MAGAZINE_MAX	32U
 
 static struct costack_pool costack_pools[COSTACK_NR_POOLS];
-static struct kmem_cache *costack_handles __ro_after_init;
 
-/* Spare handles, each a magazine of one; changed as a depot's list is. */
-static union costack_head costack_spares;
-static atomic_t costack_nr_spares;
+/**
+ * struct costack_handles - handles of one type, apart from their memory
+ * @cache: slab cache; set by init
+ * @type: what is special about them, or NULL; set by init
+ * @spares: handles without memory, each a magazine of one; changed as a depot's list is
+ * @nr_spares: how many; raised before one is put there, lowered after one was taken
+ */
+struct costack_handles {
+	struct kmem_cache *cache;
+	const struct costack_handle_type *type;
+	union costack_head spares;
+	atomic_t nr_spares;
+};
+
+static struct costack_handles costack_handles;		/* of plain stacks */
+static struct costack_handles costack_co_handles;	/* of coroutines */
 
 static atomic64_t costack_bytes;	/* obtained and not returned; add before obtaining */
 static u64 costack_limit __ro_after_init;
@@ -221,6 +233,9 @@ static struct costack *costack_pool_pop_chain(struct costack_pool *pool)
 
 static void costack_handle_init(struct costack *cs, struct costack_pool *pool)
 {
+	unsigned int rest = pool->handles->type ? pool->handles->type->size - sizeof(*cs) : 0;
+
+	/* Somebody may still read a stale link of what this memory was before. */
 	WRITE_ONCE(cs->next, NULL);
 	WRITE_ONCE(cs->chain_next, NULL);
 	WRITE_ONCE(cs->chain_count, 1);
@@ -229,6 +244,27 @@ static void costack_handle_init(struct costack *cs, struct costack_pool *pool)
 	cs->dirty = 0;
 	cs->pool = pool;
 	refcount_set(&cs->ref, 0);
+	memset(cs + 1, 0, rest);
+}
+
+static struct costack *costack_spare_get(struct costack_handles *handles)
+{
+	struct costack *cs;
+
+	preempt_disable_notrace();
+	cs = costack_list_pop(&handles->spares);
+	preempt_enable_notrace();
+	if (cs)
+		atomic_dec(&handles->nr_spares);
+	return cs;
+}
+
+static void costack_spare_put(struct costack_handles *handles, struct costack *cs)
+{
+	atomic_inc(&handles->nr_spares);
+	preempt_disable_notrace();
+	costack_list_push(&handles->spares, cs);
+	preempt_enable_notrace();
 }
 
 static struct costack *costack_handle_get(struct costack_pool *pool, enum costack_mode mode,
@@ -237,27 +273,15 @@ static struct costack *costack_handle_get(struct costack_pool *pool, enum costac
 	struct costack *cs;
 
 	if (mode == COSTACK_MODE_NOLOCK) {
-		preempt_disable_notrace();
-		cs = costack_list_pop(&costack_spares);
-		preempt_enable_notrace();
-		if (cs)
-			atomic_dec(&costack_nr_spares);
+		cs = costack_spare_get(pool->handles);
 	} else {
 		gfp_t gfp = mode == COSTACK_MODE_ATOMIC ? GFP_ATOMIC : GFP_KERNEL;
 
-		cs = kmem_cache_alloc_node(costack_handles, gfp | __GFP_NOWARN, node);
+		cs = kmem_cache_alloc_node(pool->handles->cache, gfp | __GFP_NOWARN, node);
 	}
 	if (cs)
 		costack_handle_init(cs, pool);
 	return cs;
-}
-
-static void costack_spare_put(struct costack *cs)
-{
-	atomic_inc(&costack_nr_spares);
-	preempt_disable_notrace();
-	costack_list_push(&costack_spares, cs);
-	preempt_enable_notrace();
 }
 
 /* Obtain one stack, counted; @source is written on failure only. */
@@ -277,14 +301,16 @@ static struct costack *costack_obtain(struct costack_pool *pool, enum costack_mo
 	cs->mem = costack_backing_obtain(pool->backing, mode, pool->size, node, &cs->allocator);
 	if (!cs->mem)
 		goto err_handle;
+	if (pool->handles->type)
+		pool->handles->type->born(cs);
 	atomic_long_inc(&pool->obtained);
 	return cs;
 
 err_handle:
 	if (mode == COSTACK_MODE_NOLOCK)
-		costack_spare_put(cs);
+		costack_spare_put(pool->handles, cs);
 	else
-		kmem_cache_free(costack_handles, cs);
+		kmem_cache_free(pool->handles->cache, cs);
 err_bytes:
 	atomic64_sub(pool->size, &costack_bytes);
 	return NULL;
@@ -299,8 +325,10 @@ static int costack_return_chain(struct costack *chain)
 
 	for (; chain; chain = next, n++) {
 		next = chain->next;
+		if (pool->handles->type)
+			pool->handles->type->dies(chain);
 		costack_backing_return(chain->mem, chain->allocator);
-		kmem_cache_free(costack_handles, chain);
+		kmem_cache_free(pool->handles->cache, chain);
 	}
 	atomic64_sub((u64)n * pool->size, &costack_bytes);
 	atomic_long_add(n, &pool->returned);
@@ -435,17 +463,17 @@ void costack_pool_put(struct costack *cs)
 
 /* Refill */
 
-static void costack_spares_refill(void)
+static void costack_spares_refill(struct costack_handles *handles)
 {
 	struct costack *cs;
 
 	if (!COSTACK_NOLOCK_MAX)
 		return;
-	while (atomic_read(&costack_nr_spares) < COSTACK_SPARE_HANDLES) {
-		cs = kmem_cache_alloc(costack_handles, GFP_KERNEL | __GFP_NOWARN);
+	while (atomic_read(&handles->nr_spares) < COSTACK_SPARE_HANDLES) {
+		cs = kmem_cache_alloc(handles->cache, GFP_KERNEL | __GFP_NOWARN);
 		if (!cs)
 			return;
-		costack_spare_put(cs);
+		costack_spare_put(handles, cs);
 	}
 }
 
@@ -487,7 +515,8 @@ static void costack_refill_work(struct work_struct *work)
 	int nid, want;
 	unsigned int i;
 
-	costack_spares_refill();
+	costack_spares_refill(&costack_handles);
+	costack_spares_refill(&costack_co_handles);
 	for (i = 0; i < COSTACK_NR_POOLS; i++) {
 		pool = &costack_pools[i];
 		if (!pool->pcp)
@@ -681,7 +710,7 @@ static void costack_trim_work(struct work_struct *work)
 }
 
 /*
- * Shrinker: kmalloc pools alone. Guarded memory goes back by age; vfree() in
+ * Shrinker: not for guarded memory, which goes back by age alone; vfree() in
  * reclaim could meet the mutex of a vmalloc that reclaims.
  */
 
@@ -694,7 +723,7 @@ static unsigned long costack_shrink_count(struct shrinker *shrinker, struct shri
 	for (i = 0; i < COSTACK_NR_POOLS; i++) {
 		struct costack_pool *pool = &costack_pools[i];
 
-		if (!pool->pcp || pool->backing != COSTACK_BACKING_KMALLOC)
+		if (!pool->pcp || pool->backing == COSTACK_BACKING_GUARD)
 			continue;
 		for_each_node(nid)
 			n += max(atomic_read(&pool->depot[nid]->count) - pool->reserve, 0);
@@ -715,7 +744,7 @@ static unsigned long costack_shrink_scan(struct shrinker *shrinker, struct shrin
 	for (i = 0; i < COSTACK_NR_POOLS; i++) {
 		struct costack_pool *pool = &costack_pools[i];
 
-		if (!pool->pcp || pool->backing != COSTACK_BACKING_KMALLOC)
+		if (!pool->pcp || pool->backing == COSTACK_BACKING_GUARD)
 			continue;
 		for_each_node(nid) {
 			struct costack_depot *depot = pool->depot[nid];
@@ -906,6 +935,8 @@ static int costack_pool_init(struct costack_pool *pool, enum costack_backing bac
 	struct costack_depot *depot;
 	int nid;
 
+	pool->handles = backing == COSTACK_BACKING_COROUTINE ? &costack_co_handles :
+							       &costack_handles;
 	pool->size = size;
 	pool->backing = backing;
 	pool->reserve = reserve;
@@ -927,22 +958,33 @@ static int costack_pool_init(struct costack_pool *pool, enum costack_backing bac
 	return pool->pcp ? 0 : -ENOMEM;
 }
 
-static void costack_pools_fini(void)
+static int costack_handles_init(struct costack_handles *handles, const char *name,
+				const struct costack_handle_type *type)
+{
+	handles->type = type;
+	handles->cache = kmem_cache_create(name, type ? type->size : sizeof(struct costack),
+					   __alignof__(struct costack), SLAB_TYPESAFE_BY_RCU,
+					   NULL);
+	return handles->cache ? 0 : -ENOMEM;
+}
+
+static void costack_handles_fini(struct costack_handles *handles)
 {
 	struct costack *cs;
+
+	while ((cs = costack_spare_get(handles)))
+		kmem_cache_free(handles->cache, cs);
+	kmem_cache_destroy(handles->cache);
+}
+
+static void costack_pools_fini(void)
+{
 	unsigned int i;
 
 	for (i = 0; i < COSTACK_NR_POOLS; i++)
 		costack_pool_fini(&costack_pools[i]);
-	for (;;) {
-		preempt_disable();
-		cs = costack_list_pop(&costack_spares);
-		preempt_enable();
-		if (!cs)
-			break;
-		kmem_cache_free(costack_handles, cs);
-	}
-	kmem_cache_destroy(costack_handles);
+	costack_handles_fini(&costack_co_handles);
+	costack_handles_fini(&costack_handles);
 }
 
 /**
@@ -966,16 +1008,18 @@ int __init costack_pools_init(const struct costack_pool_config *config)
 	costack_limit = config->limit;
 	costack_trim_period = msecs_to_jiffies(config->trim_ms);
 
-	costack_handles = kmem_cache_create("costack", sizeof(struct costack),
-					    __alignof__(struct costack),
-					    SLAB_TYPESAFE_BY_RCU, NULL);
-	if (!costack_handles)
-		return -ENOMEM;
-	ret = -ENOMEM;
+	ret = costack_handles_init(&costack_handles, "costack", NULL);
+	ret = ret ?: costack_handles_init(&costack_co_handles, "costack_co", config->co_handle);
+	if (ret)
+		goto err_pools;
 	for (class = 0; class < COSTACK_NR_CLASSES; class++) {
 		size = COSTACK_SIZE_MIN << class;
 		ret = costack_pool_init(costack_pool_find(size, COSTACK_BACKING_KMALLOC),
 					COSTACK_BACKING_KMALLOC, size, config->reserve[class]);
+		if (!ret && class < COSTACK_NR_CO_CLASSES)
+			ret = costack_pool_init(costack_pool_find(size, COSTACK_BACKING_COROUTINE),
+						COSTACK_BACKING_COROUTINE, size,
+						config->co_reserve);
 		if (ret)
 			goto err_pools;
 		if (size < PAGE_SIZE)

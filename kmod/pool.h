@@ -47,8 +47,26 @@
 #include "backing.h"
 
 #define COSTACK_NR_CLASSES	8	/* 512 bytes << 0..7 */
+#define COSTACK_NR_CO_CLASSES	4	/* of these, what a suspended coroutine can keep */
 
+struct costack;
+struct costack_handles;
 struct costack_pool;
+
+/**
+ * struct costack_handle_type - handles that are more than a &struct costack
+ * @size: bytes of one; it begins with a &struct costack
+ * @born: called when one has got its memory from the kernel; any context, NMI included
+ * @dies: called before that memory goes back; process context, may be in reclaim
+ *
+ * A handle lies zeroed when it is born and is never cleared after that: what the
+ * layer above keeps in it outlasts its stays in the pool.
+ */
+struct costack_handle_type {
+	unsigned int size;
+	void (*born)(struct costack *cs);
+	void (*dies)(struct costack *cs);
+};
 
 /**
  * struct costack - handle of one stack
@@ -139,6 +157,7 @@ struct costack_depot {
  * struct costack_pool - all stacks of one class and backing
  * @pcp: per CPU
  * @depot: per NUMA node, nr_node_ids of them
+ * @handles: where its handles come from
  * @size: bytes of a stack; constant
  * @backing: kind of memory; constant
  * @magazine: stacks in a full magazine; constant
@@ -153,6 +172,7 @@ struct costack_depot {
 struct costack_pool {
 	struct costack_pcp __percpu *pcp;
 	struct costack_depot **depot;
+	struct costack_handles *handles;
 	u32 size;
 	enum costack_backing backing;
 	u32 magazine;
@@ -197,12 +217,16 @@ enum costack_source {
  * struct costack_pool_config - what costack_pools_init() is told
  * @reserve: stacks kept ready, per class of kmalloc memory
  * @guard_reserve: the same for each class of guarded memory
+ * @co_reserve: the same for each class of a coroutine's memory
+ * @co_handle: handles of those
  * @limit: bytes that all stacks together may take
  * @trim_ms: length of a trim period in milliseconds
  */
 struct costack_pool_config {
 	unsigned int reserve[COSTACK_NR_CLASSES];
 	unsigned int guard_reserve;
+	unsigned int co_reserve;
+	const struct costack_handle_type *co_handle;
 	u64 limit;
 	unsigned int trim_ms;
 };
