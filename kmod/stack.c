@@ -15,6 +15,25 @@ static struct costack *costack_stack_fail(u32 size, enum costack_context context
 	return NULL;
 }
 
+/* A stack of the pool, its memory as the last holder left it. */
+static __always_inline struct costack *costack_stack_take(u32 size, enum costack_backing backing,
+							   enum costack_mode mode,
+							   enum costack_context context)
+{
+	enum costack_source source;
+	struct costack *cs;
+
+	cs = costack_pool_get(costack_pool_find(size, backing), mode, &source);
+	if (unlikely(!cs))
+		return costack_stack_fail(size, context,
+					  source - COSTACK_FAIL_LIMIT + COSTACK_STAT_FAIL_LIMIT,
+					  source);
+	refcount_set(&cs->ref, 1);
+	costack_stat_inc(context, source);
+	trace_costack_alloc(cs, cs->size, context, source);
+	return cs;
+}
+
 /**
  * costack_stack_alloc() - take a stack
  * @size: bytes wanted, 1 to COSTACK_SIZE_MAX; rounded up to the class
@@ -31,8 +50,6 @@ static struct costack *costack_stack_fail(u32 size, enum costack_context context
 struct costack *costack_stack_alloc(u32 size, u64 flags, enum costack_mode mode,
 				    enum costack_context context)
 {
-	enum costack_source source;
-	struct costack_pool *pool;
 	struct costack *cs;
 	u64 start = 0;
 
@@ -44,22 +61,38 @@ struct costack *costack_stack_alloc(u32 size, u64 flags, enum costack_mode mode,
 	if (static_branch_unlikely(&costack_latency_key))
 		start = ktime_get_mono_fast_ns();
 
-	pool = costack_pool_find(size, flags & COSTACK_F_GUARD ? COSTACK_BACKING_GUARD :
-								 COSTACK_BACKING_KMALLOC);
-	cs = costack_pool_get(pool, mode, &source);
-	if (unlikely(!cs))
-		return costack_stack_fail(size, context,
-					  source - COSTACK_FAIL_LIMIT + COSTACK_STAT_FAIL_LIMIT,
-					  source);
-	if (cs->dirty) {
+	cs = costack_stack_take(size, flags & COSTACK_F_GUARD ? COSTACK_BACKING_GUARD :
+								COSTACK_BACKING_KMALLOC,
+				mode, context);
+	if (likely(cs) && cs->dirty) {
 		memset(cs->mem, 0, cs->dirty);
 		cs->dirty = 0;
 	}
-	refcount_set(&cs->ref, 1);
-	costack_stat_inc(context, source);
-	trace_costack_alloc(cs, cs->size, context, source);
-	if (static_branch_unlikely(&costack_latency_key) && start)
+	if (static_branch_unlikely(&costack_latency_key) && start && cs)
 		costack_latency_add(ktime_get_mono_fast_ns() - start);
+	return cs;
+}
+
+/**
+ * costack_stack_alloc_unzeroed() - take a stack that no program sees
+ * @size: bytes wanted, 1 to COSTACK_SIZE_MAX; rounded up to the class
+ * @backing: kind of memory
+ * @mode: what the caller's context allows
+ * @context: the row it is counted under
+ *
+ * All of it counts as written to, and is cleared before a program sees it.
+ *
+ * Context: as @mode says.
+ * Return: a stack with one reference, or NULL; the cause is counted.
+ */
+struct costack *costack_stack_alloc_unzeroed(u32 size, enum costack_backing backing,
+					     enum costack_mode mode,
+					     enum costack_context context)
+{
+	struct costack *cs = costack_stack_take(size, backing, mode, context);
+
+	if (cs)
+		cs->dirty = cs->size;
 	return cs;
 }
 

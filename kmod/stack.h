@@ -11,5 +11,8 @@
 
 struct costack *costack_stack_alloc(u32 size, u64 flags, enum costack_mode mode,
 				    enum costack_context context);
+struct costack *costack_stack_alloc_unzeroed(u32 size, enum costack_backing backing,
+					     enum costack_mode mode,
+					     enum costack_context context);
 
 #endif /* _COSTACK_STACK_H */
