@@ -240,6 +240,12 @@ struct costack_ops {
 		##__VA_ARGS__							\
 	}
 
+/*
+ * Rounds that bpf_for() and bpf_repeat() make at most; asked for more, they make none.
+ * Two of them, nested, are as good as for ever.
+ */
+#define COSTACK_LOOP_MAX (8 * 1024 * 1024)
+
 /* A number for a name, as a constant; odd, so never 0. */
 #define COSTACK_ID(s)								\
 	((__u32)((COSTACK_ID_CHAR(s, 0) + COSTACK_ID_CHAR(s, 1) + COSTACK_ID_CHAR(s, 2) + \

@@ -20,7 +20,7 @@ COSTACK_BODY(fib, u64 first)
 {
 	u64 a = 0, b = first, t;
 
-	bpf_repeat(1 << 30) {
+	bpf_repeat(COSTACK_LOOP_MAX) {
 		if (bpf_costack_yield(self, a))
 			break;			/* cancelled */
 		t = a + b;

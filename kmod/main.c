@@ -6,7 +6,9 @@
 #include <linux/moduleparam.h>
 #include <linux/sizes.h>
 
+#include "coroutine.h"
 #include "kfunc.h"
+#include "ops.h"
 #include "pool.h"
 #include "stats.h"
 
@@ -42,11 +44,13 @@ static int costack_param_set(const char *val, const struct kernel_param *kp, uns
 
 #define param_check_reserve(name, p)	param_check_uint(name, p)
 #define param_check_guarded(name, p)	param_check_uint(name, p)
+#define param_check_coroutine(name, p)	param_check_uint(name, p)
 #define param_check_limit(name, p)	param_check_uint(name, p)
 #define param_check_period(name, p)	param_check_uint(name, p)
 
 COSTACK_PARAM_TYPE(reserve, 0, 4096);
 COSTACK_PARAM_TYPE(guarded, 0, 1024);
+COSTACK_PARAM_TYPE(coroutine, 0, 65536);
 COSTACK_PARAM_TYPE(limit, 0, 1048576);
 COSTACK_PARAM_TYPE(period, 100, 600000);
 
@@ -57,6 +61,10 @@ MODULE_PARM_DESC(reserve, "stacks kept ready per NUMA node, of 512,1024,...,6553
 static unsigned int guard_reserve = 8;
 module_param(guard_reserve, guarded, 0444);
 MODULE_PARM_DESC(guard_reserve, "guard-paged stacks kept ready per NUMA node, of each size from 4096 bytes (0..1024; default 8)");
+
+static unsigned int co_reserve = 64;
+module_param(co_reserve, coroutine, 0444);
+MODULE_PARM_DESC(co_reserve, "coroutines kept ready per NUMA node, of each size of what they keep while suspended (0..65536; default 64)");
 
 static unsigned int limit_mb;
 module_param(limit_mb, limit, 0444);
@@ -78,13 +86,17 @@ static int __init costack_configure(struct costack_pool_config *config)
 		floor += reserve[class] * size;
 		if (size >= PAGE_SIZE)
 			floor += guard_reserve * size;
+		if (class < COSTACK_NR_CO_CLASSES)
+			floor += co_reserve * size;
 	}
 	floor *= num_online_nodes();
 	config->guard_reserve = guard_reserve;
+	config->co_reserve = co_reserve;
+	config->co_handle = &costack_co_handle;
 	config->trim_ms = trim_ms;
 	config->limit = limit_mb ? (u64)limit_mb << 20 : memory / 8;
 	if (floor > config->limit) {
-		pr_err("reserve and guard_reserve take %llu bytes, more than the limit of %llu: lower them or set limit_mb in the range %llu..1048576\n",
+		pr_err("reserve, guard_reserve and co_reserve take %llu bytes, more than the limit of %llu: lower them or set limit_mb in the range %llu..1048576\n",
 		       floor, config->limit, DIV_ROUND_UP_ULL(floor, SZ_1M));
 		return -EINVAL;
 	}
@@ -102,14 +114,22 @@ static int __init costack_init(void)
 	ret = costack_pools_init(&config);
 	if (ret)
 		return ret;
+	ret = costack_co_init();
+	if (ret)
+		goto err_co;
 	costack_stats_init();
 	ret = costack_kfunc_init();
+	if (ret)
+		goto err_kfunc;
+	ret = costack_ops_init();
 	if (ret)
 		goto err_kfunc;
 	return 0;
 
 err_kfunc:
 	costack_stats_exit();
+	costack_co_exit();
+err_co:
 	costack_pools_exit();
 	return ret;
 }
@@ -118,6 +138,7 @@ module_init(costack_init);
 static void __exit costack_exit(void)
 {
 	costack_stats_exit();
+	costack_co_exit();
 	costack_pools_exit();
 }
 module_exit(costack_exit);

@@ -3,6 +3,7 @@
 #include <linux/log2.h>
 #include <linux/seq_file.h>
 
+#include "coroutine.h"
 #include "stats.h"
 
 DEFINE_PER_CPU(struct costack_cpu_stats, costack_cpu_stats);
@@ -13,6 +14,7 @@ static struct dentry *costack_debugfs;
 static const char * const costack_backing_names[] = {
 	[COSTACK_BACKING_KMALLOC] = "kmalloc",
 	[COSTACK_BACKING_GUARD] = "guard",
+	[COSTACK_BACKING_COROUTINE] = "coroutine",
 };
 
 static const char * const costack_context_names[] = {
@@ -139,6 +141,16 @@ void costack_latency_add(u64 ns)
 	this_cpu_inc(costack_cpu_stats.latency[bucket]);
 }
 
+static unsigned long costack_co_stat_sum(enum costack_co_stat stat)
+{
+	unsigned long sum = 0;
+	unsigned int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu(costack_cpu_stats, cpu).co[stat]);
+	return sum;
+}
+
 static int stats_show(struct seq_file *m, void *unused)
 {
 	s64 live_bytes, cached_bytes, obtained_bytes, returned_bytes;
@@ -166,6 +178,13 @@ static int stats_show(struct seq_file *m, void *unused)
 	seq_printf(m, "fail_limit: %llu\n", costack_stat_total(COSTACK_STAT_FAIL_LIMIT));
 	seq_printf(m, "fail_nomem: %llu\n", costack_stat_total(COSTACK_STAT_FAIL_NOMEM));
 	seq_printf(m, "fail_empty: %llu\n", costack_stat_total(COSTACK_STAT_FAIL_EMPTY));
+	seq_printf(m, "co_spawned: %lu\n", costack_co_stat_sum(COSTACK_CO_SPAWNED));
+	seq_printf(m, "co_resumed: %lu\n", costack_co_stat_sum(COSTACK_CO_RESUMED));
+	seq_printf(m, "co_cancelled: %lu\n", costack_co_stat_sum(COSTACK_CO_CANCELLED));
+	seq_printf(m, "co_busy: %lu\n", costack_co_stat_sum(COSTACK_CO_BUSY));
+	seq_printf(m, "co_fail_type: %lu\n", costack_co_stat_sum(COSTACK_CO_FAIL_TYPE));
+	seq_printf(m, "co_fail_limit: %lu\n", costack_co_stat_sum(COSTACK_CO_FAIL_LIMIT));
+	seq_printf(m, "co_fail_memory: %lu\n", costack_co_stat_sum(COSTACK_CO_FAIL_MEMORY));
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(stats);
@@ -227,6 +246,22 @@ static int latency_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(latency);
 
+static int coroutines_show(struct seq_file *m, void *unused)
+{
+	seq_puts(m, "costack-coroutines: 1\n");
+	costack_co_show(m);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(coroutines);
+
+static int depth_show(struct seq_file *m, void *unused)
+{
+	seq_puts(m, "costack-depth: 1\n");
+	costack_depth_show(m);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(depth);
+
 static int costack_latency_get(void *data, u64 *val)
 {
 	*val = static_key_enabled(&costack_latency_key);
@@ -259,6 +294,8 @@ void __init costack_stats_init(void)
 	debugfs_create_file("stats", 0444, costack_debugfs, NULL, &stats_fops);
 	debugfs_create_file("classes", 0444, costack_debugfs, NULL, &classes_fops);
 	debugfs_create_file("contexts", 0444, costack_debugfs, NULL, &contexts_fops);
+	debugfs_create_file("coroutines", 0444, costack_debugfs, NULL, &coroutines_fops);
+	debugfs_create_file("depth", 0444, costack_debugfs, NULL, &depth_fops);
 	debugfs_create_file("latency", 0444, costack_debugfs, NULL, &latency_fops);
 	debugfs_create_file_unsafe("latency_enable", 0600, costack_debugfs, NULL,
 				   &costack_latency_fops);

@@ -50,15 +50,39 @@ enum costack_cause {
 	COSTACK_NR_STATS,
 };
 
+/**
+ * enum costack_co_stat - what is counted of coroutines
+ * @COSTACK_CO_SPAWNED: spawned
+ * @COSTACK_CO_RESUMED: runs, from a resume to what ended it
+ * @COSTACK_CO_CANCELLED: ended by cancelling
+ * @COSTACK_CO_BUSY: runs refused, since the execution stack was in use
+ * @COSTACK_CO_FAIL_TYPE: not spawned: no such type
+ * @COSTACK_CO_FAIL_LIMIT: not spawned: the type's limit is reached
+ * @COSTACK_CO_FAIL_MEMORY: not spawned: no memory, counted by its cause too
+ * @COSTACK_NR_CO_STATS: how many there are
+ */
+enum costack_co_stat {
+	COSTACK_CO_SPAWNED,
+	COSTACK_CO_RESUMED,
+	COSTACK_CO_CANCELLED,
+	COSTACK_CO_BUSY,
+	COSTACK_CO_FAIL_TYPE,
+	COSTACK_CO_FAIL_LIMIT,
+	COSTACK_CO_FAIL_MEMORY,
+	COSTACK_NR_CO_STATS,
+};
+
 #define COSTACK_LATENCY_BUCKETS	32
 
 /**
  * struct costack_cpu_stats - one CPU's counters
  * @count: by context and by source or cause; this_cpu_inc, any context
+ * @co: of coroutines; likewise
  * @latency: allocations by log2 of their nanoseconds; this_cpu_inc
  */
 struct costack_cpu_stats {
 	u64 count[COSTACK_NR_CONTEXTS][COSTACK_NR_STATS];
+	unsigned long co[COSTACK_NR_CO_STATS];
 	u64 latency[COSTACK_LATENCY_BUCKETS];
 };
 
@@ -87,6 +111,16 @@ static inline enum costack_context costack_context_now(void)
 static inline void costack_stat_inc(enum costack_context context, unsigned int stat)
 {
 	this_cpu_inc(costack_cpu_stats.count[context][stat]);
+}
+
+static inline void costack_co_stat_inc(enum costack_co_stat stat)
+{
+	this_cpu_inc(costack_cpu_stats.co[stat]);
+}
+
+static inline unsigned long costack_co_stat_inc_return(enum costack_co_stat stat)
+{
+	return this_cpu_inc_return(costack_cpu_stats.co[stat]);
 }
 
 s64 costack_counter(u32 id);

@@ -96,6 +96,91 @@ DEFINE_EVENT(costack_pool_class, costack_trim,
 	     TP_PROTO(u32 size, int backing, int node, int stacks),
 	     TP_ARGS(size, backing, node, stacks));
 
+TRACE_EVENT(costack_spawn,
+
+	TP_PROTO(u64 id, u32 ops, int context, int result),
+
+	TP_ARGS(id, ops, context, result),
+
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(u32, ops)
+		__field(int, context)
+		__field(int, result)
+	),
+
+	TP_fast_assign(
+		__entry->id = id;
+		__entry->ops = ops;
+		__entry->context = context;
+		__entry->result = result;
+	),
+
+	TP_printk("id=%llu ops=%#x context=%s result=%s", __entry->id, __entry->ops,
+		  __print_symbolic(__entry->context,
+				   { 0, "sleepable" }, { 1, "process" }, { 2, "softirq" },
+				   { 3, "hardirq" }, { 4, "nmi" }),
+		  __print_symbolic(__entry->result, { 0, "spawned" }, { 4, "type" },
+				   { 5, "limit" }, { 6, "memory" }))
+);
+
+TRACE_EVENT(costack_resume,
+
+	TP_PROTO(u64 id, u64 value),
+
+	TP_ARGS(id, value),
+
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(u64, value)
+	),
+
+	TP_fast_assign(
+		__entry->id = id;
+		__entry->value = value;
+	),
+
+	TP_printk("id=%llu value=%llu", __entry->id, __entry->value)
+);
+
+TRACE_EVENT(costack_yield,
+
+	TP_PROTO(u64 id, int event),
+
+	TP_ARGS(id, event),
+
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(int, event)
+	),
+
+	TP_fast_assign(
+		__entry->id = id;
+		__entry->event = event;
+	),
+
+	TP_printk("id=%llu event=%s", __entry->id,
+		  __print_symbolic(__entry->event, { 0, "yielded" }, { 1, "reading" },
+				   { 2, "done" }))
+);
+
+TRACE_EVENT(costack_cancel,
+
+	TP_PROTO(u64 id),
+
+	TP_ARGS(id),
+
+	TP_STRUCT__entry(
+		__field(u64, id)
+	),
+
+	TP_fast_assign(
+		__entry->id = id;
+	),
+
+	TP_printk("id=%llu", __entry->id)
+);
+
 #endif /* _COSTACK_TRACE_H */
 
 #undef TRACE_INCLUDE_PATH

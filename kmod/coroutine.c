@@ -1,0 +1,816 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/bpf.h>
+#include <linux/bottom_half.h>
+#include <linux/delay.h>
+#include <linux/irq_work.h>
+#include <linux/jiffies.h>
+#include <linux/kdebug.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+#include <linux/workqueue.h>
+#include <asm/trapnr.h>
+
+#include "coroutine.h"
+#include "stack.h"
+#include "switch.h"
+#include "trace.h"
+
+/* One resume in so many is watched for how deep the stack gets. */
+#define COSTACK_WATCH_PERIOD	1024
+
+/* Rows of the debugfs file coroutines. */
+#define COSTACK_SHOW_MAX	4096
+
+DEFINE_PER_CPU(struct costack_co *, costack_running);
+
+static atomic64_t costack_last_id;
+
+/*
+ * All handles of coroutines that there are, those in the pool included: who goes through
+ * all coroutines of a type needs no list that spawning would have to lock. New ones
+ * come by a lock-free list.
+ */
+static LIST_HEAD(costack_all);
+static DEFINE_MUTEX(costack_all_lock);
+static LLIST_HEAD(costack_fresh);
+
+/* Coroutines to cancel and free, without references. */
+static LLIST_HEAD(costack_dropped);
+static struct workqueue_struct *costack_co_wq __ro_after_init;
+
+static void costack_drop_kick(struct irq_work *work);
+static void costack_drop_work(struct work_struct *work);
+
+static struct irq_work costack_drop_irq_work = IRQ_WORK_INIT_HARD(costack_drop_kick);
+static DECLARE_DELAYED_WORK(costack_drop, costack_drop_work);
+
+/* Handles */
+
+static struct costack_co *costack_co_of(struct costack *cs)
+{
+	return container_of(cs, struct costack_co, cs);
+}
+
+static void costack_co_born(struct costack *cs)
+{
+	struct costack_co *co = costack_co_of(cs);
+
+	co->state = COSTACK_FREE;
+	llist_add(&co->fresh_node, &costack_fresh);
+}
+
+static void costack_collect_fresh(void)
+{
+	struct costack_co *co, *next;
+
+	lockdep_assert_held(&costack_all_lock);
+	llist_for_each_entry_safe(co, next, llist_del_all(&costack_fresh), fresh_node)
+		list_add(&co->all, &costack_all);
+}
+
+static void costack_co_dies(struct costack *cs)
+{
+	mutex_lock(&costack_all_lock);
+	costack_collect_fresh();
+	list_del(&costack_co_of(cs)->all);
+	mutex_unlock(&costack_all_lock);
+}
+
+const struct costack_handle_type costack_co_handle = {
+	.size = sizeof(struct costack_co),
+	.born = costack_co_born,
+	.dies = costack_co_dies,
+};
+
+/* Spawn */
+
+static struct costack_co *costack_spawn_fail(u32 id, enum costack_context context,
+					     enum costack_co_stat why)
+{
+	costack_co_stat_inc(why);
+	trace_costack_spawn(0, id, context, why);
+	return NULL;
+}
+
+static void costack_co_free_memory(struct costack_co *co)
+{
+	if (co->stack)
+		costack_put(co->stack);
+	if (co->frame)
+		costack_put(co->frame);
+	if (co->spill)
+		costack_put(co->spill);
+	co->stack = NULL;
+	co->frame = NULL;
+	co->spill = NULL;
+}
+
+static bool costack_co_get_memory(struct costack_co *co, struct costack_type *type,
+				  enum costack_mode mode, enum costack_context context)
+{
+	co->dense = !type->stack_size;
+	if (!co->dense) {
+		co->stack = costack_stack_alloc_unzeroed(type->stack_size, COSTACK_BACKING_GUARD,
+							 mode, context);
+		if (!co->stack)
+			return false;
+		co->own.low = (unsigned long)co->stack->mem;
+		co->own.top = co->own.low + co->stack->size;
+		co->estack = &co->own;
+	}
+	if (type->frame_size) {
+		co->frame = costack_stack_alloc(type->frame_size, 0, mode, context);
+		if (!co->frame)
+			return false;
+	}
+	return true;
+}
+
+/**
+ * costack_co_spawn() - make a coroutine
+ * @id: number of its type
+ * @arg: its body's argument
+ * @mode: what the caller's context allows
+ * @context: the row it is counted under
+ *
+ * What it keeps at a yield is taken to be what others of its type kept at most.
+ *
+ * Context: as @mode says.
+ * Return: a coroutine with one reference; NULL, counted by its cause.
+ */
+struct costack_co *costack_co_spawn(u32 id, u64 arg, enum costack_mode mode,
+				    enum costack_context context)
+{
+	enum costack_source source;
+	struct costack_type *type;
+	struct costack_co *co;
+	struct costack *cs;
+	bool limited;
+	u32 keep;
+
+	type = costack_type_charge(id, &limited);
+	if (unlikely(!type))
+		return costack_spawn_fail(id, context, limited ? COSTACK_CO_FAIL_LIMIT :
+								 COSTACK_CO_FAIL_TYPE);
+	keep = type->stack_size ? 0 : min(READ_ONCE(type->live_max),
+					  COSTACK_SIZE_MIN << (COSTACK_NR_CO_CLASSES - 1));
+	cs = costack_pool_get(costack_pool_find(keep, COSTACK_BACKING_COROUTINE), mode, &source);
+	if (unlikely(!cs)) {
+		costack_type_uncharge(type);
+		costack_stat_inc(context, source - COSTACK_FAIL_LIMIT + COSTACK_STAT_FAIL_LIMIT);
+		return costack_spawn_fail(id, context, COSTACK_CO_FAIL_MEMORY);
+	}
+	costack_stat_inc(context, source);
+	co = costack_co_of(cs);
+	if (unlikely((type->stack_size || type->frame_size) &&
+		     !costack_co_get_memory(co, type, mode, context))) {
+		costack_co_free_memory(co);
+		costack_type_uncharge(type);
+		costack_stat_inc(context, COSTACK_STAT_FREED);
+		costack_pool_put(cs);
+		return costack_spawn_fail(id, context, COSTACK_CO_FAIL_MEMORY);
+	}
+	if (likely(!type->stack_size)) {
+		preempt_disable();
+		co->estack = costack_estack_here();
+		preempt_enable();
+		co->dense = true;
+	}
+	co->save = cs->mem;
+	co->save_size = cs->size;
+	co->fresh = true;
+	co->entered = false;
+	co->cancelled = false;
+	co->caller = NULL;
+	co->self.id = atomic64_inc_return(&costack_last_id);
+	co->out = arg;
+	co->msg.left = 0;
+	co->resumes = 0;
+	co->born = jiffies;
+	refcount_set(&cs->ref, 1);
+	WRITE_ONCE(co->type, type);
+	/* From here on costack_co_retire() sees it. */
+	smp_store_release(&co->state, COSTACK_NEW);
+	costack_co_stat_inc(COSTACK_CO_SPAWNED);
+	trace_costack_spawn(co->self.id, id, context, COSTACK_CO_SPAWNED);
+	return co;
+}
+
+/**
+ * costack_co_grow() - get room for a deeper stack at a yield
+ * @co: dense coroutine that runs here
+ * @live: bytes to keep
+ *
+ * Context: any but NMI. The body may run anywhere, so no lock is taken.
+ * Return: 0 or -ENOMEM.
+ */
+int costack_co_grow(struct costack_co *co, u32 live)
+{
+	struct costack *spill;
+
+	spill = costack_stack_alloc_unzeroed(live, COSTACK_BACKING_KMALLOC, COSTACK_MODE_NOLOCK,
+					     costack_context_now());
+	if (!spill)
+		return -ENOMEM;
+	if (co->spill)
+		costack_put(co->spill);
+	co->spill = spill;
+	co->save = spill->mem;
+	co->save_size = spill->size;
+	return 0;
+}
+
+/* Run */
+
+/*
+ * Preemption is off while a body runs, and softirqs too: they would find the execution
+ * stack in use beneath them. Return: is there something to undo?
+ */
+static __always_inline bool costack_run_begin(void)
+{
+	if (likely(preempt_count() & (HARDIRQ_MASK | SOFTIRQ_MASK)) || irqs_disabled())
+		return false;
+	local_bh_disable();
+	return true;
+}
+
+static __always_inline void costack_run_end(bool bh)
+{
+	if (unlikely(bh))
+		local_bh_enable();
+}
+
+/* May this context wait for another CPU's body to yield? */
+static bool costack_may_wait(void)
+{
+	return !in_hardirq() && !irqs_disabled() && !costack_co_inside();
+}
+
+static __always_inline bool costack_co_lock(struct costack_co *co)
+{
+	if (likely(costack_estack_lock(co->estack)))
+		return true;
+	return costack_may_wait() && costack_estack_wait(co->estack);
+}
+
+/*
+ * Become the one who runs a coroutine. 0, -EBUSY, -ESRCH, -ESTALE; @dying: it is to be
+ * cancelled, so that its type may be gone.
+ */
+static __always_inline int costack_co_claim(struct costack_co *co, bool dying)
+{
+	int state = READ_ONCE(co->state);
+
+	if (unlikely(state > COSTACK_SUSPENDED)) {
+		if (state == COSTACK_RUNNING)
+			return -EBUSY;
+		return !dying && READ_ONCE(co->type)->dead ? -ESTALE : -ESRCH;
+	}
+	/* Ordered before the look at dead: costack_co_retire() looks the other way round. */
+	if (unlikely(cmpxchg(&co->state, state, COSTACK_RUNNING) != state))
+		return -EBUSY;
+	if (unlikely(READ_ONCE(READ_ONCE(co->type)->dead)) && !dying) {
+		smp_store_release(&co->state, state);
+		return -ESTALE;
+	}
+	return 0;
+}
+
+/* It did not run, after all. */
+static void costack_co_unclaim(struct costack_co *co)
+{
+	smp_store_release(&co->state, co->fresh ? COSTACK_NEW : COSTACK_SUSPENDED);
+	costack_co_stat_inc(COSTACK_CO_BUSY);
+}
+
+/* Keep what is on the stack, dense, so that others may use it. */
+static __always_inline void costack_co_keep(struct costack_co *co)
+{
+	if (likely(co->dense)) {
+		co->live = co->estack->top - co->sp;
+		costack_switch_copy(co->save, (void *)co->sp, co->live);
+	}
+}
+
+static __always_inline void costack_co_unkeep(struct costack_co *co)
+{
+	if (likely(co->dense))
+		costack_switch_copy((void *)co->sp, co->save, co->live);
+}
+
+/* Run it to where it switches back. Its stack is in place. */
+static __always_inline int costack_co_leg(struct costack_co *co)
+{
+	struct bpf_run_ctx *ctx = current->bpf_ctx;
+
+	if (unlikely(co->fresh)) {
+		co->fresh = false;
+		co->sp = costack_switch_init(co->estack->top, co);
+		/* The trampoline of a sleepable program says that it might fault. */
+		pagefault_disable();
+		costack_switch(&co->base_sp, &co->sp);
+		pagefault_enable();
+	} else {
+		costack_switch(&co->base_sp, &co->sp);
+	}
+	/* At its end the trampoline brings back what was here when it began. */
+	current->bpf_ctx = ctx;
+	return co->event;
+}
+
+/*
+ * The body of @co wants another coroutine to run. It was switched away from like for a
+ * yield, and its stack, if the other's body belongs to the same, is free to use. Return:
+ * who runs next, which is @co again when that cannot be.
+ */
+static noinline struct costack_co *costack_co_begin_call(struct costack_co *co)
+{
+	struct costack_co *callee = co->callee, *up;
+	int depth = 1;
+
+	for (up = co; up->caller; up = up->caller)
+		depth++;
+	co->ret = -ELOOP;
+	if (depth >= COSTACK_DEPTH_MAX)
+		return co;
+	co->ret = costack_co_claim(callee, false);
+	if (co->ret)
+		return co;
+	if (callee->estack == co->estack) {
+		costack_co_keep(co);
+	} else if (!costack_estack_lock(callee->estack)) {
+		/* Not waited for: its owner may want ours. */
+		costack_co_unclaim(callee);
+		co->ret = -EBUSY;
+		return co;
+	}
+	callee->caller = co;
+	callee->beneath = co->beneath;
+	callee->self.value = co->out;
+	callee->msg.left = 0;
+	if (!callee->fresh)
+		costack_co_unkeep(callee);
+	return callee;
+}
+
+/* Let go of a coroutine whose body yielded, waits or has returned. */
+static __always_inline void costack_co_let_go(struct costack_co *co, int event,
+					      struct costack_estack *keep_lock)
+{
+	int state = COSTACK_SUSPENDED;
+
+	if (event == COSTACK_DONE)
+		state = COSTACK_FINISHED;
+	else
+		costack_co_keep(co);
+	if (co->estack != keep_lock)
+		costack_estack_unlock(co->estack);
+	smp_store_release(&co->state, state);
+}
+
+/* The coroutine that the body of another called is at rest: back to that one. */
+static noinline struct costack_co *costack_co_end_call(struct costack_co *callee, int event)
+{
+	struct costack_co *co = callee->caller;
+
+	co->ret = event;
+	co->out = callee->out;
+	callee->caller = NULL;
+	costack_co_let_go(callee, event, co->estack);
+	if (callee->estack == co->estack)
+		costack_co_unkeep(co);
+	return co;
+}
+
+/* Paint the part of the stack that is not in use, to see how much a leg uses. */
+static noinline int costack_co_watched_leg(struct costack_co *co)
+{
+	struct costack_estack *es = co->estack;
+	u64 *low = (u64 *)es->low;
+	int event;
+
+	es->depth = max(es->depth, costack_estack_depth(es));
+	memset64(low, COSTACK_PAINT, ((co->fresh ? es->top : co->sp) - es->low) / sizeof(*low));
+	event = costack_co_leg(co);
+	costack_type_note_depth(co->type, costack_estack_depth(es),
+				event == COSTACK_DONE ? 0 : es->top - co->sp);
+	return event;
+}
+
+/* Run a coroutine that is ours, with its execution stack, and those that its body calls. */
+static __always_inline int costack_co_run(struct costack_co *co, u64 *result)
+{
+	unsigned long legs = costack_co_stat_inc_return(COSTACK_CO_RESUMED);
+	struct costack_co *outer = this_cpu_read(costack_running);
+	int event;
+
+	if (!co->fresh)
+		costack_co_unkeep(co);
+	co->beneath = outer;
+	this_cpu_write(costack_running, co);
+	co->resumes++;
+	if (unlikely(legs % COSTACK_WATCH_PERIOD == 1 || !co->type->depth_max))
+		event = costack_co_watched_leg(co);
+	else
+		event = costack_co_leg(co);
+	while (unlikely(event == COSTACK_CALLING || co->caller)) {
+		co = event == COSTACK_CALLING ? costack_co_begin_call(co) :
+						costack_co_end_call(co, event);
+		this_cpu_write(costack_running, co);
+		event = costack_co_leg(co);
+	}
+	this_cpu_write(costack_running, outer);
+	if (result)
+		*result = co->out;
+	costack_co_let_go(co, event, NULL);
+	return event;
+}
+
+/*
+ * How many runs are stacked up on this CPU: programs that interrupt a body and resume
+ * another coroutine, which has another execution stack.
+ */
+static noinline int costack_runs(void)
+{
+	struct costack_co *co;
+	int n = 0;
+
+	for (co = this_cpu_read(costack_running); co; co = co->beneath)
+		n++;
+	return n;
+}
+
+/* Claim a coroutine, and take its execution stack. 0, -EBUSY, -ESRCH, -ESTALE. */
+static __always_inline int costack_co_begin(struct costack_co *co, bool dying)
+{
+	int ret;
+
+	if (unlikely(costack_co_inside()) && costack_runs() >= COSTACK_DEPTH_MAX)
+		return -EBUSY;
+	ret = costack_co_claim(co, dying);
+	if (unlikely(ret))
+		return ret;
+	if (unlikely(!costack_co_lock(co))) {
+		costack_co_unclaim(co);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+/**
+ * costack_co_resume() - run a coroutine until its body yields, waits or returns
+ * @co: it; the caller has a reference
+ * @value: for @co->self.value
+ * @msg: to read, or NULL
+ * @result: what the body yielded or returned; may be NULL
+ *
+ * Context: any but NMI.
+ * Return: &enum costack_event; -EOPNOTSUPP in NMI; -EBUSY, -ESRCH, -ESTALE, as
+ * bpf/costack.bpf.h says.
+ */
+int costack_co_resume(struct costack_co *co, u64 value, const struct costack_message *msg,
+		      u64 *result)
+{
+	bool bh;
+	int ret;
+
+	if (unlikely(in_nmi()))
+		return -EOPNOTSUPP;
+	bh = costack_run_begin();
+	ret = costack_co_begin(co, false);
+	if (unlikely(ret))
+		goto out;
+	co->self.value = value;
+	if (msg)
+		co->msg = *msg;
+	else
+		co->msg.left = 0;
+	trace_costack_resume(co->self.id, value);
+	ret = costack_co_run(co, result);
+	trace_costack_yield(co->self.id, ret);
+out:
+	costack_run_end(bh);
+	return ret;
+}
+
+/* End */
+
+/* Give a coroutine that nobody has, and whose body is over, back to the pool. */
+static void costack_co_free(struct costack_co *co)
+{
+	struct costack_type *type = xchg(&co->type, NULL);
+
+	costack_co_free_memory(co);
+	if (type != &costack_dead_type)
+		costack_type_uncharge(type);
+	costack_stat_inc(costack_context_now(), COSTACK_STAT_FREED);
+	WRITE_ONCE(co->state, COSTACK_FREE);
+	costack_pool_put(&co->cs);
+}
+
+/*
+ * End a coroutine. @type: as one of this type, which is going; NULL: whatever its type.
+ * 0, also when it was of another; -ESRCH, -EBUSY, -ESTALE.
+ */
+static int costack_co_end(struct costack_co *co, const struct costack_type *type, bool dying)
+{
+	bool bh = costack_run_begin();
+	int ret = costack_co_begin(co, dying);
+
+	if (ret)
+		goto out;
+	if (type && co->type != type) {
+		/* Freed and spawned anew, as something else, since the caller looked. */
+		costack_estack_unlock(co->estack);
+		costack_co_unclaim(co);
+		goto out;
+	}
+	if (co->fresh) {
+		/* Its body never began, and will not. */
+		costack_co_let_go(co, COSTACK_DONE, NULL);
+		goto out;
+	}
+	trace_costack_cancel(co->self.id);
+	WRITE_ONCE(co->cancelled, true);
+	co->msg.left = 0;
+	costack_co_run(co, NULL);
+	costack_co_stat_inc(COSTACK_CO_CANCELLED);
+out:
+	costack_run_end(bh);
+	return ret;
+}
+
+/**
+ * costack_co_cancel() - end a coroutine
+ * @co: it; the caller has a reference
+ *
+ * Context: any but NMI.
+ * Return: 0 when it is finished, -EOPNOTSUPP in NMI, -ESTALE, or -EBUSY: a running one ends
+ * at its next wait, and one whose execution stack is in use does when it is resumed.
+ */
+int costack_co_cancel(struct costack_co *co)
+{
+	int ret;
+
+	if (unlikely(in_nmi()))
+		return -EOPNOTSUPP;
+	WRITE_ONCE(co->cancelled, true);
+	ret = costack_co_end(co, NULL, false);
+	return ret == -ESRCH ? 0 : ret;
+}
+
+/**
+ * costack_co_state() - what a coroutine is at
+ * @co: it; the caller has a reference
+ *
+ * Context: any.
+ * Return: &enum costack_state, or -ESTALE when its type is gone.
+ */
+int costack_co_state(const struct costack_co *co)
+{
+	if (READ_ONCE(co->type)->dead)
+		return -ESTALE;
+	return READ_ONCE(co->state);
+}
+
+/**
+ * costack_co_get() - one more reference
+ * @co: coroutine to which the caller has a reference
+ *
+ * Context: any.
+ * Return: @co.
+ */
+struct costack_co *costack_co_get(struct costack_co *co)
+{
+	refcount_inc(&co->cs.ref);
+	return co;
+}
+
+/**
+ * costack_co_put() - give a reference back
+ * @co: coroutine to which the caller has a reference; not to be used afterwards
+ *
+ * When it was the last, and the body is suspended, a worker cancels it.
+ *
+ * Context: any, NMI included.
+ */
+void costack_co_put(struct costack_co *co)
+{
+	if (!refcount_dec_and_test(&co->cs.ref))
+		return;
+	/* Nobody can resume it any more, but costack_co_retire() may be about to. */
+	if (smp_load_acquire(&co->state) == COSTACK_FINISHED ||
+	    cmpxchg(&co->state, COSTACK_NEW, COSTACK_FINISHED) == COSTACK_NEW)
+		costack_co_free(co);
+	else if (llist_add(&co->dropped, &costack_dropped))
+		irq_work_queue(&costack_drop_irq_work);
+}
+
+static void costack_drop_kick(struct irq_work *work)
+{
+	queue_delayed_work(costack_co_wq, &costack_drop, 0);
+}
+
+static void costack_drop_work(struct work_struct *work)
+{
+	struct costack_co *co, *next;
+	int ret;
+
+	llist_for_each_entry_safe(co, next, llist_del_all(&costack_dropped), dropped) {
+		ret = costack_co_end(co, NULL, true);
+		if (ret == -EBUSY) {
+			/* Its execution stack is in use, or costack_co_retire() has it. */
+			llist_add(&co->dropped, &costack_dropped);
+			queue_delayed_work(costack_co_wq, &costack_drop, 1);
+			continue;
+		}
+		costack_co_free(co);
+		cond_resched();
+	}
+}
+
+/* End a coroutine if it is of a type that is going. */
+static void costack_co_retire_one(struct costack_co *co, struct costack_type *type)
+{
+	while (READ_ONCE(co->type) == type) {
+		switch (smp_load_acquire(&co->state)) {
+		case COSTACK_FREE:
+			/* In the making: costack_co_retire() comes again. */
+			return;
+		case COSTACK_FINISHED:
+			/* For handles that live on, and for who frees it just now. */
+			if (cmpxchg(&co->type, type, &costack_dead_type) == type)
+				costack_type_uncharge(type);
+			return;
+		}
+		if (costack_co_end(co, type, true) == -EBUSY)
+			usleep_range(50, 500);
+	}
+}
+
+/**
+ * costack_co_retire() - end all coroutines of a type
+ * @type: from costack_type_retire(): nobody can resume or spawn any more
+ *
+ * The body's program and trampoline may be freed afterwards. Handles that live on are
+ * those of finished coroutines.
+ *
+ * Context: process, may sleep.
+ */
+void costack_co_retire(struct costack_type *type)
+{
+	struct costack_co *co;
+
+	/* Pairs with the cmpxchg in costack_co_claim(). */
+	smp_mb();
+	for (;;) {
+		mutex_lock(&costack_all_lock);
+		costack_collect_fresh();
+		list_for_each_entry(co, &costack_all, all) {
+			costack_co_retire_one(co, type);
+			cond_resched();
+		}
+		mutex_unlock(&costack_all_lock);
+		/* One is in the making, or is being freed. */
+		if (!costack_type_charged(type))
+			break;
+		usleep_range(100, 1000);
+	}
+	/* Who looked at the type before it was dead is done with it after this. */
+	synchronize_rcu();
+}
+
+/* Looking */
+
+static const char * const costack_state_names[] = {
+	[COSTACK_NEW] = "new",
+	[COSTACK_SUSPENDED] = "suspended",
+	[COSTACK_RUNNING] = "running",
+	[COSTACK_FINISHED] = "finished",
+};
+
+/**
+ * costack_co_show() - the body of the debugfs file coroutines
+ * @m: to
+ *
+ * Context: process, may sleep.
+ */
+void costack_co_show(struct seq_file *m)
+{
+	unsigned long shown = 0, more = 0;
+	struct costack_type *type;
+	struct costack_co *co;
+	int state;
+
+	seq_puts(m, "id ops state cpu age_ms resumes kept private\n");
+	mutex_lock(&costack_all_lock);
+	costack_collect_fresh();
+	list_for_each_entry(co, &costack_all, all) {
+		cond_resched();
+		rcu_read_lock();
+		type = READ_ONCE(co->type);
+		state = READ_ONCE(co->state);
+		if (type && state <= COSTACK_FINISHED && shown++ < COSTACK_SHOW_MAX)
+			seq_printf(m, "%llu %s %s %d %u %lu %u %d\n", co->self.id, type->name,
+				   costack_state_names[state], costack_estack_cpu(co->estack),
+				   jiffies_to_msecs(jiffies - co->born), READ_ONCE(co->resumes),
+				   READ_ONCE(co->live), !co->dense);
+		rcu_read_unlock();
+	}
+	mutex_unlock(&costack_all_lock);
+	if (shown > COSTACK_SHOW_MAX)
+		more = shown - COSTACK_SHOW_MAX;
+	seq_printf(m, "more: %lu\n", more);
+}
+
+/**
+ * costack_depth_show() - the body of the debugfs file depth
+ * @m: to
+ *
+ * Context: process, may sleep.
+ */
+void costack_depth_show(struct seq_file *m)
+{
+	struct costack_estack *es;
+	unsigned int cpu, n;
+	bool irq;
+
+	costack_types_show(m);
+	seq_puts(m, "cpu for size depth_max\n");
+	for (n = 0; (es = costack_estack_nth(n, &cpu, &irq)); n++)
+		seq_printf(m, "%u %s %lu %u\n", cpu, irq ? "interrupts" : "tasks_and_softirqs",
+			   es->top - es->low, max(READ_ONCE(es->depth), costack_estack_depth(es)));
+}
+
+/*
+ * An overflow ends in the unmapped page behind the execution stack. The fault cannot be
+ * delivered there either: a double fault, which dies. Say whose it was before.
+ */
+static int costack_die(struct notifier_block *nb, unsigned long val, void *data)
+{
+	struct costack_co *co = this_cpu_read(costack_running);
+	struct die_args *args = data;
+	struct costack_type *type;
+
+	if (args->trapnr != X86_TRAP_DF || !co)
+		return NOTIFY_DONE;
+	type = READ_ONCE(co->type);
+	if (args->regs->sp <= co->estack->low + PAGE_SIZE &&
+	    args->regs->sp + PAGE_SIZE >= co->estack->low)
+		pr_emerg("stack overflow: coroutine %llu of ops '%s' ran over its execution stack of %lu bytes into the guard page\n",
+			 co->self.id, type ? type->name : "?",
+			 co->estack->top - co->estack->low);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block costack_die_nb = { .notifier_call = costack_die };
+
+/* Init and exit */
+
+/**
+ * costack_co_init() - get ready for coroutines
+ *
+ * Context: process, may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int __init costack_co_init(void)
+{
+	int ret;
+
+	if (!COSTACK_HAVE_SWITCH)
+		return 0;
+	ret = costack_estacks_init();
+	if (ret)
+		return ret;
+	costack_co_wq = alloc_workqueue("costack_co", WQ_UNBOUND, 0);
+	if (!costack_co_wq) {
+		costack_estacks_exit();
+		return -ENOMEM;
+	}
+	register_die_notifier(&costack_die_nb);
+	return 0;
+}
+
+/**
+ * costack_co_exit() - the end of coroutines
+ *
+ * No type is attached, and no program has a handle.
+ *
+ * Context: process, may sleep.
+ */
+void costack_co_exit(void)
+{
+	if (!COSTACK_HAVE_SWITCH)
+		return;
+	irq_work_sync(&costack_drop_irq_work);
+	/* A pass that could not end one asks for another. */
+	while (flush_delayed_work(&costack_drop))
+		;
+	unregister_die_notifier(&costack_die_nb);
+	destroy_workqueue(costack_co_wq);
+	costack_estacks_exit();
+}
