@@ -25,27 +25,18 @@ static struct costack_co *costack_co_of_self(struct costack_self *self)
 	return container_of(self, struct costack_co, self);
 }
 
-/*
- * Back to who resumes. Return: 0 when resumed, -ECANCELED, -ENOMEM; -EINVAL: this is
- * not the coroutine's stack, which no program can bring about.
- */
+/* Back to who resumes. Return: 0 when resumed, -ECANCELED, -ENOMEM. */
 static __always_inline int costack_co_leave(struct costack_co *co, u8 event)
 {
-	unsigned long sp = current_stack_pointer;
-	u32 live = co->estack->top - sp + COSTACK_SWITCH_BYTES;
+	unsigned long sp = current_stack_pointer - COSTACK_SWITCH_BYTES;
+	int ret;
 
 	if (unlikely(READ_ONCE(co->cancelled)))
 		return -ECANCELED;
-	if (unlikely(sp - co->estack->low >= co->estack->top - co->estack->low))
-		return -EINVAL;
-	if (unlikely(live > READ_ONCE(co->type)->live_max))
-		costack_type_note_live(co->type, live);
-	if (unlikely(live > co->save_size) && co->dense && costack_co_grow(co, live))
-		return -ENOMEM;
-	if (unlikely(co->entered)) {
-		co->entered = false;
-		migrate_enable();
-		rcu_read_unlock_trace();
+	if (unlikely(sp - co->sp_min >= co->sp_room)) {
+		ret = costack_co_leave_slow(co, sp);
+		if (ret)
+			return ret;
 	}
 	co->event = event;
 	costack_switch(&co->sp, &co->base_sp);
@@ -64,8 +55,6 @@ void costack_co_main(struct costack_co *co)
 	co->type->body(&co->self, co->out);
 	co->event = COSTACK_DONE;
 	costack_switch(&co->sp, &co->base_sp);
-	/* Nobody resumes what is finished. */
-	BUG();
 }
 NOKPROBE_SYMBOL(costack_co_main);
 
@@ -245,6 +234,7 @@ __bpf_kfunc int bpf_costack_finish(struct costack_self *self, s64 result)
 
 	co->out = result;
 	if (!co->entered) {
+		co->ctx = current->bpf_ctx;
 		rcu_read_lock_trace();
 		migrate_disable();
 		co->entered = true;

@@ -5,7 +5,9 @@
 #include <linux/irq_work.h>
 #include <linux/jiffies.h>
 #include <linux/kdebug.h>
+#include <linux/log2.h>
 #include <linux/mm.h>
+#include <linux/rcupdate_trace.h>
 #include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -19,15 +21,18 @@
 #include "switch.h"
 #include "trace.h"
 
-/* One resume in so many is watched for how deep the stack gets. */
-#define COSTACK_WATCH_PERIOD	1024
+/*
+ * One coroutine in so many is watched for how deep its stack gets, in the first, second,
+ * fourth, ... run.
+ */
+#define COSTACK_WATCH_PERIOD	64
+#define COSTACK_WATCH_RUNS	16
 
 /* Rows of the debugfs file coroutines. */
 #define COSTACK_SHOW_MAX	4096
 
 DEFINE_PER_CPU(struct costack_co *, costack_running);
 
-static atomic64_t costack_last_id;
 
 /*
  * All handles of coroutines that there are, those in the pool included: who goes through
@@ -148,6 +153,7 @@ struct costack_co *costack_co_spawn(u32 id, u64 arg, enum costack_mode mode,
 	enum costack_source source;
 	struct costack_type *type;
 	struct costack_co *co;
+	unsigned long nr;
 	struct costack *cs;
 	bool limited;
 	u32 keep;
@@ -174,19 +180,26 @@ struct costack_co *costack_co_spawn(u32 id, u64 arg, enum costack_mode mode,
 		costack_pool_put(cs);
 		return costack_spawn_fail(id, context, COSTACK_CO_FAIL_MEMORY);
 	}
-	if (likely(!type->stack_size)) {
-		preempt_disable();
-		co->estack = costack_estack_here();
-		preempt_enable();
-		co->dense = true;
-	}
 	co->save = cs->mem;
 	co->save_size = cs->size;
-	co->fresh = true;
+	co->live = 0;
+	co->slow = COSTACK_SLOW_FRESH;
+	/* No stack pointer is in there. */
+	co->sp_min = ULONG_MAX;
+	co->sp_room = 0;
 	co->entered = false;
 	co->cancelled = false;
 	co->caller = NULL;
-	co->self.id = atomic64_inc_return(&costack_last_id);
+	preempt_disable();
+	nr = costack_co_stat_inc_return(COSTACK_CO_SPAWNED);
+	co->self.id = (u64)nr * nr_cpu_ids + smp_processor_id();
+	if (!type->stack_size) {
+		co->estack = costack_estack_here();
+		co->dense = true;
+	}
+	preempt_enable();
+	if (unlikely(nr % COSTACK_WATCH_PERIOD == 1 || !READ_ONCE(type->depth_max)))
+		co->slow |= COSTACK_SLOW_WATCH;
 	co->out = arg;
 	co->msg.left = 0;
 	co->resumes = 0;
@@ -195,23 +208,15 @@ struct costack_co *costack_co_spawn(u32 id, u64 arg, enum costack_mode mode,
 	WRITE_ONCE(co->type, type);
 	/* From here on costack_co_retire() sees it. */
 	smp_store_release(&co->state, COSTACK_NEW);
-	costack_co_stat_inc(COSTACK_CO_SPAWNED);
 	trace_costack_spawn(co->self.id, id, context, COSTACK_CO_SPAWNED);
 	return co;
 }
 
-/**
- * costack_co_grow() - get room for a deeper stack at a yield
- * @co: dense coroutine that runs here
- * @live: bytes to keep
- *
- * Context: any but NMI. The body may run anywhere, so no lock is taken.
- * Return: 0 or -ENOMEM.
- */
-int costack_co_grow(struct costack_co *co, u32 live)
+static int costack_co_grow(struct costack_co *co, u32 live)
 {
 	struct costack *spill;
 
+	/* The body may run anywhere. */
 	spill = costack_stack_alloc_unzeroed(live, COSTACK_BACKING_KMALLOC, COSTACK_MODE_NOLOCK,
 					     costack_context_now());
 	if (!spill)
@@ -221,6 +226,39 @@ int costack_co_grow(struct costack_co *co, u32 live)
 	co->spill = spill;
 	co->save = spill->mem;
 	co->save_size = spill->size;
+	return 0;
+}
+
+/**
+ * costack_co_leave_slow() - what a yield has to do once, or for a deeper stack than before
+ * @co: coroutine that runs here
+ * @sp: its stack pointer at the yield
+ *
+ * Context: any but NMI, on the coroutine's stack.
+ * Return: 0; -ENOMEM: no room to keep the stack; -EINVAL: this is not the coroutine's
+ * stack, which no program can bring about.
+ */
+int costack_co_leave_slow(struct costack_co *co, unsigned long sp)
+{
+	const struct costack_estack *es = co->estack;
+	u32 live = es->top - sp, room;
+
+	if (sp < es->low || sp >= es->top)
+		return -EINVAL;
+	if (live > co->save_size && co->dense && costack_co_grow(co, live))
+		return -ENOMEM;
+	if (live > READ_ONCE(co->type->live_max))
+		WRITE_ONCE(co->type->live_max, live);
+	room = READ_ONCE(co->type->live_max);
+	if (co->dense)
+		room = min(room, co->save_size);
+	co->sp_min = es->top - room;
+	co->sp_room = room;
+	if (co->entered) {
+		co->entered = false;
+		migrate_enable();
+		rcu_read_unlock_trace();
+	}
 	return 0;
 }
 
@@ -244,17 +282,24 @@ static __always_inline void costack_run_end(bool bh)
 		local_bh_enable();
 }
 
-/* May this context wait for another CPU's body to yield? */
-static bool costack_may_wait(void)
+/* Why a coroutine cannot be claimed as one that is suspended; a new one is claimed. */
+static noinline int costack_co_claim_slow(struct costack_co *co, int state, bool dying)
 {
-	return !in_hardirq() && !irqs_disabled() && !costack_co_inside();
+	switch (state) {
+	case COSTACK_NEW:
+		return try_cmpxchg(&co->state, &state, COSTACK_RUNNING) ? 0 : -EBUSY;
+	case COSTACK_RUNNING:
+		return -EBUSY;
+	default:
+		return !dying && READ_ONCE(co->type)->dead ? -ESTALE : -ESRCH;
+	}
 }
 
-static __always_inline bool costack_co_lock(struct costack_co *co)
+/* It did not run, after all. */
+static void costack_co_unclaim(struct costack_co *co)
 {
-	if (likely(costack_estack_lock(co->estack)))
-		return true;
-	return costack_may_wait() && costack_estack_wait(co->estack);
+	smp_store_release(&co->state,
+			  co->slow & COSTACK_SLOW_FRESH ? COSTACK_NEW : COSTACK_SUSPENDED);
 }
 
 /*
@@ -263,28 +308,58 @@ static __always_inline bool costack_co_lock(struct costack_co *co)
  */
 static __always_inline int costack_co_claim(struct costack_co *co, bool dying)
 {
-	int state = READ_ONCE(co->state);
+	int state = COSTACK_SUSPENDED, ret;
 
-	if (unlikely(state > COSTACK_SUSPENDED)) {
-		if (state == COSTACK_RUNNING)
-			return -EBUSY;
-		return !dying && READ_ONCE(co->type)->dead ? -ESTALE : -ESRCH;
+	if (unlikely(!try_cmpxchg(&co->state, &state, COSTACK_RUNNING))) {
+		ret = costack_co_claim_slow(co, state, dying);
+		if (ret)
+			return ret;
 	}
-	/* Ordered before the look at dead: costack_co_retire() looks the other way round. */
-	if (unlikely(cmpxchg(&co->state, state, COSTACK_RUNNING) != state))
-		return -EBUSY;
+	/* Ordered by the exchange: costack_co_retire() looks the other way round. */
 	if (unlikely(READ_ONCE(READ_ONCE(co->type)->dead)) && !dying) {
-		smp_store_release(&co->state, state);
+		costack_co_unclaim(co);
 		return -ESTALE;
 	}
 	return 0;
 }
 
-/* It did not run, after all. */
-static void costack_co_unclaim(struct costack_co *co)
+/*
+ * The execution stack is in use: wait for another CPU's body to yield, if this context
+ * may. It may not in an interrupt, which may have interrupted the user; and not on top
+ * of a body, which the other may be waiting for.
+ */
+static noinline int costack_co_lock_slow(struct costack_co *co)
 {
-	smp_store_release(&co->state, co->fresh ? COSTACK_NEW : COSTACK_SUSPENDED);
+	if (!in_hardirq() && !irqs_disabled() && !costack_co_inside() &&
+	    costack_estack_wait(co->estack))
+		return 0;
+	costack_co_unclaim(co);
 	costack_co_stat_inc(COSTACK_CO_BUSY);
+	return -EBUSY;
+}
+
+/* Are too many runs stacked up on this CPU, by programs that interrupt a body? */
+static noinline bool costack_too_deep(void)
+{
+	struct costack_co *co;
+	int n = 0;
+
+	for (co = this_cpu_read(costack_running); co; co = co->beneath)
+		n++;
+	return n >= COSTACK_DEPTH_MAX;
+}
+
+/* Claim a coroutine, and take its execution stack. 0, -EBUSY, -ESRCH, -ESTALE. */
+static __always_inline int costack_co_begin(struct costack_co *co, bool dying)
+{
+	int ret;
+
+	if (unlikely(costack_co_inside()) && costack_too_deep())
+		return -EBUSY;
+	ret = costack_co_claim(co, dying);
+	if (unlikely(ret))
+		return ret;
+	return likely(costack_estack_lock(co->estack)) ? 0 : costack_co_lock_slow(co);
 }
 
 /* Keep what is on the stack, dense, so that others may use it. */
@@ -296,30 +371,66 @@ static __always_inline void costack_co_keep(struct costack_co *co)
 	}
 }
 
+/* Of one that never ran, there is nothing. */
 static __always_inline void costack_co_unkeep(struct costack_co *co)
 {
 	if (likely(co->dense))
 		costack_switch_copy((void *)co->sp, co->save, co->live);
 }
 
-/* Run it to where it switches back. Its stack is in place. */
-static __always_inline int costack_co_leg(struct costack_co *co)
+/* The first run: the trampoline that calls the body wants more than a switch. */
+static void costack_co_first_leg(struct costack_co *co)
 {
 	struct bpf_run_ctx *ctx = current->bpf_ctx;
 
-	if (unlikely(co->fresh)) {
-		co->fresh = false;
-		co->sp = costack_switch_init(co->estack->top, co);
-		/* The trampoline of a sleepable program says that it might fault. */
-		pagefault_disable();
-		costack_switch(&co->base_sp, &co->sp);
-		pagefault_enable();
-	} else {
-		costack_switch(&co->base_sp, &co->sp);
-	}
-	/* At its end the trampoline brings back what was here when it began. */
+	co->slow &= ~COSTACK_SLOW_FRESH;
+	co->ctx = ctx;
+	co->sp = costack_switch_init(co->estack->top, co);
+	/* It says that it might fault, as programs that sleep may. */
+	pagefault_disable();
+	costack_switch(&co->base_sp, &co->sp);
+	pagefault_enable();
 	current->bpf_ctx = ctx;
+}
+
+static noinline int costack_co_slow_leg(struct costack_co *co)
+{
+	struct costack_estack *es = co->estack;
+	bool fresh = co->slow & COSTACK_SLOW_FRESH;
+	bool watch = co->slow & COSTACK_SLOW_WATCH && is_power_of_2(co->resumes);
+	u64 *low = (u64 *)es->low;
+
+	if (watch) {
+		/* Paint what is not in use, to see how much of it will be. */
+		es->depth = max(es->depth, costack_estack_depth(es));
+		memset64(low, COSTACK_PAINT, ((fresh ? es->top : co->sp) - es->low) / sizeof(*low));
+		if (co->resumes >= COSTACK_WATCH_RUNS)
+			co->slow &= ~COSTACK_SLOW_WATCH;
+	}
+	if (fresh)
+		costack_co_first_leg(co);
+	else
+		costack_switch(&co->base_sp, &co->sp);
+	if (watch)
+		costack_type_note_depth(co->type, costack_estack_depth(es),
+					co->event == COSTACK_DONE ? 0 : es->top - co->sp);
 	return co->event;
+}
+
+/* Run it to where it switches back. Its stack is in place. */
+static __always_inline int costack_co_leg(struct costack_co *co)
+{
+	if (unlikely(co->slow))
+		return costack_co_slow_leg(co);
+	costack_switch(&co->base_sp, &co->sp);
+	return co->event;
+}
+
+/* Let go of a coroutine whose body is over, but for its execution stack. */
+static void costack_co_done(struct costack_co *co)
+{
+	/* At its end the trampoline brought back what was here when it began. */
+	current->bpf_ctx = co->ctx;
 }
 
 /*
@@ -327,7 +438,7 @@ static __always_inline int costack_co_leg(struct costack_co *co)
  * yield, and its stack, if the other's body belongs to the same, is free to use. Return:
  * who runs next, which is @co again when that cannot be.
  */
-static noinline struct costack_co *costack_co_begin_call(struct costack_co *co)
+static struct costack_co *costack_co_begin_call(struct costack_co *co)
 {
 	struct costack_co *callee = co->callee, *up;
 	int depth = 1;
@@ -343,122 +454,83 @@ static noinline struct costack_co *costack_co_begin_call(struct costack_co *co)
 	if (callee->estack == co->estack) {
 		costack_co_keep(co);
 	} else if (!costack_estack_lock(callee->estack)) {
-		/* Not waited for: its owner may want ours. */
+		/* Not waited for: its user may want ours. */
 		costack_co_unclaim(callee);
+		costack_co_stat_inc(COSTACK_CO_BUSY);
 		co->ret = -EBUSY;
 		return co;
 	}
+	costack_co_stat_inc(COSTACK_CO_RESUMED);
+	callee->resumes++;
 	callee->caller = co;
 	callee->beneath = co->beneath;
 	callee->self.value = co->out;
 	callee->msg.left = 0;
-	if (!callee->fresh)
-		costack_co_unkeep(callee);
+	costack_co_unkeep(callee);
 	return callee;
 }
 
-/* Let go of a coroutine whose body yielded, waits or has returned. */
-static __always_inline void costack_co_let_go(struct costack_co *co, int event,
-					      struct costack_estack *keep_lock)
-{
-	int state = COSTACK_SUSPENDED;
-
-	if (event == COSTACK_DONE)
-		state = COSTACK_FINISHED;
-	else
-		costack_co_keep(co);
-	if (co->estack != keep_lock)
-		costack_estack_unlock(co->estack);
-	smp_store_release(&co->state, state);
-}
-
 /* The coroutine that the body of another called is at rest: back to that one. */
-static noinline struct costack_co *costack_co_end_call(struct costack_co *callee, int event)
+static struct costack_co *costack_co_end_call(struct costack_co *callee, int event)
 {
 	struct costack_co *co = callee->caller;
 
 	co->ret = event;
 	co->out = callee->out;
 	callee->caller = NULL;
-	costack_co_let_go(callee, event, co->estack);
+	if (event == COSTACK_DONE)
+		costack_co_done(callee);
+	else
+		costack_co_keep(callee);
 	if (callee->estack == co->estack)
 		costack_co_unkeep(co);
+	else
+		costack_estack_unlock(callee->estack);
+	smp_store_release(&callee->state,
+			  event == COSTACK_DONE ? COSTACK_FINISHED : COSTACK_SUSPENDED);
 	return co;
 }
 
-/* Paint the part of the stack that is not in use, to see how much a leg uses. */
-static noinline int costack_co_watched_leg(struct costack_co *co)
+/* Run those that the body of @co calls, and it, until it does something else. */
+static noinline int costack_co_run_calls(struct costack_co *co, int event)
 {
-	struct costack_estack *es = co->estack;
-	u64 *low = (u64 *)es->low;
-	int event;
-
-	es->depth = max(es->depth, costack_estack_depth(es));
-	memset64(low, COSTACK_PAINT, ((co->fresh ? es->top : co->sp) - es->low) / sizeof(*low));
-	event = costack_co_leg(co);
-	costack_type_note_depth(co->type, costack_estack_depth(es),
-				event == COSTACK_DONE ? 0 : es->top - co->sp);
-	return event;
-}
-
-/* Run a coroutine that is ours, with its execution stack, and those that its body calls. */
-static __always_inline int costack_co_run(struct costack_co *co, u64 *result)
-{
-	unsigned long legs = costack_co_stat_inc_return(COSTACK_CO_RESUMED);
-	struct costack_co *outer = this_cpu_read(costack_running);
-	int event;
-
-	if (!co->fresh)
-		costack_co_unkeep(co);
-	co->beneath = outer;
-	this_cpu_write(costack_running, co);
-	co->resumes++;
-	if (unlikely(legs % COSTACK_WATCH_PERIOD == 1 || !co->type->depth_max))
-		event = costack_co_watched_leg(co);
-	else
-		event = costack_co_leg(co);
-	while (unlikely(event == COSTACK_CALLING || co->caller)) {
+	while (event == COSTACK_CALLING || co->caller) {
 		co = event == COSTACK_CALLING ? costack_co_begin_call(co) :
 						costack_co_end_call(co, event);
 		this_cpu_write(costack_running, co);
 		event = costack_co_leg(co);
 	}
-	this_cpu_write(costack_running, outer);
-	if (result)
-		*result = co->out;
-	costack_co_let_go(co, event, NULL);
+	if (event == COSTACK_DONE)
+		costack_co_done(co);
 	return event;
 }
 
-/*
- * How many runs are stacked up on this CPU: programs that interrupt a body and resume
- * another coroutine, which has another execution stack.
- */
-static noinline int costack_runs(void)
+/* Run a coroutine that is ours, with its execution stack, and let go of both. */
+static __always_inline int costack_co_run(struct costack_co *co, u64 *result)
 {
-	struct costack_co *co;
-	int n = 0;
+	struct costack_co *outer = this_cpu_read(costack_running);
+	int event;
 
-	for (co = this_cpu_read(costack_running); co; co = co->beneath)
-		n++;
-	return n;
-}
-
-/* Claim a coroutine, and take its execution stack. 0, -EBUSY, -ESRCH, -ESTALE. */
-static __always_inline int costack_co_begin(struct costack_co *co, bool dying)
-{
-	int ret;
-
-	if (unlikely(costack_co_inside()) && costack_runs() >= COSTACK_DEPTH_MAX)
-		return -EBUSY;
-	ret = costack_co_claim(co, dying);
-	if (unlikely(ret))
-		return ret;
-	if (unlikely(!costack_co_lock(co))) {
-		costack_co_unclaim(co);
-		return -EBUSY;
+	costack_co_stat_inc(COSTACK_CO_RESUMED);
+	co->resumes++;
+	co->beneath = outer;
+	this_cpu_write(costack_running, co);
+	costack_co_unkeep(co);
+	event = costack_co_leg(co);
+	if (unlikely(event >= COSTACK_DONE))
+		event = costack_co_run_calls(co, event);
+	this_cpu_write(costack_running, outer);
+	if (result)
+		*result = co->out;
+	if (unlikely(event == COSTACK_DONE)) {
+		costack_estack_unlock(co->estack);
+		smp_store_release(&co->state, COSTACK_FINISHED);
+	} else {
+		costack_co_keep(co);
+		costack_estack_unlock(co->estack);
+		smp_store_release(&co->state, COSTACK_SUSPENDED);
 	}
-	return 0;
+	return event;
 }
 
 /**
@@ -529,9 +601,10 @@ static int costack_co_end(struct costack_co *co, const struct costack_type *type
 		costack_co_unclaim(co);
 		goto out;
 	}
-	if (co->fresh) {
+	if (co->slow & COSTACK_SLOW_FRESH) {
 		/* Its body never began, and will not. */
-		costack_co_let_go(co, COSTACK_DONE, NULL);
+		costack_estack_unlock(co->estack);
+		smp_store_release(&co->state, COSTACK_FINISHED);
 		goto out;
 	}
 	trace_costack_cancel(co->self.id);

@@ -76,12 +76,16 @@ struct costack_self {
  * @estack: where it runs; constant for its life
  * @sp: its stack pointer while it does not run
  * @base_sp: the stack pointer of who runs it
+ * @sp_min: a yield with the stack pointer from here to @sp_room bytes above need not look
+ *	further; all others do, the first among them
+ * @sp_room: see @sp_min
+ * @ctx: current->bpf_ctx of who runs it, in the first and the last run
  * @save: where its stack is kept, dense
  * @save_size: bytes there
  * @ret: what the call of another coroutine gave
  * @event: why it switched back
  * @dense: its stack is copied; constant for its life
- * @fresh: its body was not called yet
+ * @slow: why its next run is not like all others, COSTACK_SLOW_*
  * @entered: the trampoline's RCU and migration sections are held
  * @cancelled: waits return -ECANCELED; set by anybody, once
  * @self: what its body sees
@@ -109,12 +113,15 @@ struct costack_co {
 	struct costack_estack *estack;
 	unsigned long sp;
 	unsigned long base_sp;
+	unsigned long sp_min;
+	unsigned long sp_room;
+	struct bpf_run_ctx *ctx;
 	void *save;
 	u32 save_size;
 	int ret;
 	u8 event;
 	bool dense;
-	bool fresh;
+	u8 slow;
 	bool entered;
 	bool cancelled;
 
@@ -137,6 +144,10 @@ struct costack_co {
 		struct list_head all;
 	};
 };
+
+/* A coroutine whose body was not called yet; one that is watched. */
+#define COSTACK_SLOW_FRESH	1
+#define COSTACK_SLOW_WATCH	2
 
 extern const struct costack_handle_type costack_co_handle;
 
@@ -165,7 +176,7 @@ int costack_co_cancel(struct costack_co *co);
 int costack_co_state(const struct costack_co *co);
 struct costack_co *costack_co_get(struct costack_co *co);
 void costack_co_put(struct costack_co *co);
-int costack_co_grow(struct costack_co *co, u32 live);
+int costack_co_leave_slow(struct costack_co *co, unsigned long sp);
 void costack_co_show(struct seq_file *m);
 void costack_depth_show(struct seq_file *m);
 

@@ -144,26 +144,20 @@ int costack_estack_cpu(const struct costack_estack *es)
  * holds, without knowing, a lock which that body needs: one attached to the inside of
  * a helper.
  *
- * Context: softirq, or process with softirqs off; interrupts enabled; the CPU must not own
- * another execution stack.
- * Return: is it ours? If not, it was this CPU's already, or the time is over.
+ * Context: softirq, or process with softirqs off; interrupts enabled; no body runs on the CPU
+ * beneath.
+ * Return: is it ours? If not, the time is over.
  */
 bool costack_estack_wait(struct costack_estack *es)
 {
-	int me = smp_processor_id() + 1;
-	u64 end = 0;
+	u64 end = ktime_get_mono_fast_ns() + COSTACK_ESTACK_WAIT_NS;
 
-	for (;;) {
-		if (atomic_read(&es->owner) == me)
-			return false;
-		if (costack_estack_lock(es))
-			return true;
-		if (!end)
-			end = ktime_get_mono_fast_ns() + COSTACK_ESTACK_WAIT_NS;
-		else if (ktime_get_mono_fast_ns() > end)
+	while (!costack_estack_lock(es)) {
+		if (ktime_get_mono_fast_ns() > end)
 			return false;
 		cpu_relax();
 	}
+	return true;
 }
 
 /**

@@ -22,13 +22,13 @@
 
 /**
  * struct costack_estack - an execution stack
- * @owner: CPU that uses it, plus 1; 0: nobody. Taken by cmpxchg, released by store
+ * @taken: is it in use? Taken by cmpxchg, released by store
  * @low: lowest address; constant
  * @top: end; constant
  * @depth: bytes that were in use before it was last painted; the owner's
  */
 struct costack_estack {
-	atomic_t owner;
+	atomic_t taken;
 	unsigned long low;
 	unsigned long top;
 	u32 depth;
@@ -53,12 +53,12 @@ static __always_inline bool costack_estack_lock(struct costack_estack *es)
 {
 	int old = 0;
 
-	return atomic_try_cmpxchg_acquire(&es->owner, &old, smp_processor_id() + 1);
+	return atomic_try_cmpxchg_acquire(&es->taken, &old, 1);
 }
 
 static __always_inline void costack_estack_unlock(struct costack_estack *es)
 {
-	atomic_set_release(&es->owner, 0);
+	atomic_set_release(&es->taken, 0);
 }
 
 #endif /* _COSTACK_ESTACK_H */

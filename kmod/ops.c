@@ -32,8 +32,9 @@
 #include "ops.h"
 #include "switch.h"
 
-/* kfuncs of the kernel that a body may call, by name: their numbers are another's on
- * another kernel.
+/*
+ * kfuncs of the kernel that a body may call, by name: their numbers differ from kernel
+ * to kernel.
  */
 static const char * const costack_kernel_kfuncs[] = {
 	"bpf_iter_num_new", "bpf_iter_num_next", "bpf_iter_num_destroy",
@@ -273,6 +274,13 @@ static int costack_check_calls(const struct bpf_prog *prog)
 			       prog->aux->name, i);
 			return -EINVAL;
 		}
+		/* Where these go cannot be read here. */
+		if (insn[i].code == (BPF_JMP | BPF_JA | BPF_X) ||
+		    insn[i].code == (BPF_JMP | BPF_CALL | BPF_X)) {
+			pr_err("body %s: instruction %d: indirect jumps and calls cannot be in a body: compile it with -mcpu=v3\n",
+			       prog->aux->name, i);
+			return -EINVAL;
+		}
 		if (!costack_is_kfunc_call(&insn[i]))
 			continue;
 		if (!insn[i].off) {
@@ -450,6 +458,7 @@ int __init costack_ops_init(void)
 			COSTACK_HAVE_SWITCH ? "PREEMPT_RT" : "no stack switch for its architecture");
 		return 0;
 	}
+	/* Members are checked in their order, stack_size against the flags. */
 	BUILD_BUG_ON(offsetof(struct costack_ops, stack_size) < offsetof(struct costack_ops, flags));
 	ret = register_bpf_struct_ops(&costack_struct_ops, costack_ops);
 	if (ret)

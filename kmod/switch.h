@@ -18,26 +18,35 @@ void costack_co_main(struct costack_co *co);
 #ifdef CONFIG_X86_64
 #define COSTACK_HAVE_SWITCH	1
 
-/* More of the stack than the caller of costack_switch() sees: a return address, 6 registers. */
-#define COSTACK_SWITCH_BYTES	56
+/* More of the stack than the caller of costack_switch() sees: a return address, rbp. */
+#define COSTACK_SWITCH_BYTES	16
+
+/* Not called from C. */
+void costack_switch_asm(unsigned long *save, const unsigned long *load);
+void costack_switch_entry(void);
 
 /**
  * costack_switch() - go on with another stack
  * @save: where this stack's pointer is kept
- * @load: where the other's is, from costack_switch_init() or an earlier call's @save
+ * @load: where the other's is, from costack_switch_init() or an earlier call
  *
- * Saves what a called function has to save, and no more; it returns when somebody
- * switches back. What belongs to the task or the CPU is not touched: both stacks
- * are run by the same.
+ * It returns when somebody switches back. The compiler keeps what it needs of the
+ * registers, by being told that all are lost: on both sides together that is half of
+ * what a function would save that does not know its callers. What belongs to the task or
+ * the CPU is not touched: both stacks are run by the same.
  *
  * The idea is __switch_to_asm() of arch/x86/entry/entry_64.S.
  *
  * Context: preemption disabled, not NMI.
  */
-void costack_switch(unsigned long *save, const unsigned long *load);
-
-/* Not called: the first costack_switch() to a new stack returns to it. */
-void costack_switch_entry(void);
+static __always_inline void costack_switch(unsigned long *save, const unsigned long *load)
+{
+	asm volatile("call costack_switch_asm"
+		     : "+D" (save), "+S" (load), ASM_CALL_CONSTRAINT
+		     :
+		     : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13",
+		       "r14", "r15", "memory", "cc");
+}
 
 /**
  * costack_switch_init() - prepare a stack for its first switch
@@ -54,12 +63,7 @@ static inline unsigned long costack_switch_init(unsigned long top, struct costac
 	*--sp = 0;				/* whoever unwinds is at the end */
 	*--sp = 0;				/* keeps the alignment */
 	*--sp = (unsigned long)costack_switch_entry;
-	*--sp = 0;				/* rbp */
-	*--sp = (unsigned long)co;		/* rbx */
-	*--sp = 0;				/* r12 */
-	*--sp = 0;				/* r13 */
-	*--sp = 0;				/* r14 */
-	*--sp = 0;				/* r15 */
+	*--sp = (unsigned long)co;		/* rbp */
 	return (unsigned long)sp;
 }
 

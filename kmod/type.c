@@ -224,19 +224,6 @@ static unsigned int costack_bucket(u32 bytes)
 }
 
 /**
- * costack_type_note_live() - note how much a yield had to keep
- * @type: the body's
- * @live: bytes
- *
- * Context: any.
- */
-void costack_type_note_live(struct costack_type *type, u32 live)
-{
-	if (live > READ_ONCE(type->live_max))
-		WRITE_ONCE(type->live_max, live);
-}
-
-/**
  * costack_type_note_depth() - count how deep a body's stack was
  * @type: the body's
  * @depth: bytes used at its deepest, interrupts included

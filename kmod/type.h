@@ -89,7 +89,6 @@ void costack_type_free(struct costack_type *type);
 struct costack_type *costack_type_charge(u32 id, bool *limited);
 void costack_type_uncharge(struct costack_type *type);
 int costack_type_charged(const struct costack_type *type);
-void costack_type_note_live(struct costack_type *type, u32 live);
 void costack_type_note_depth(struct costack_type *type, u32 depth, u32 live);
 void costack_types_show(struct seq_file *m);
 
