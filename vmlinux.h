@@ -253,10 +253,34 @@ struct pt_regs {
 	unsigned long ss;
 };
 
+struct signal_struct {
+	int group_exit_code;
+};
+
 struct task_struct {
 	pid_t pid;
 	pid_t tgid;
 	char comm[16];
+	int exit_code;
+	struct signal_struct *signal;
+};
+
+struct sock_common {
+	__be32 skc_daddr;
+	__be32 skc_rcv_saddr;
+	__be16 skc_dport;
+	__u16 skc_num;
+	unsigned short skc_family;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+};
+
+struct proto_accept_arg {
+	int flags;
 };
 
 struct file {

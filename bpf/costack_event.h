@@ -8,6 +8,7 @@
 #define __COSTACK_EVENT_H
 
 #define COSTACK_EVENT_FLOW	1
+#define COSTACK_EVENT_TASK	2
 
 #define COSTACK_EVENT_TEXT	256
 
@@ -42,6 +43,26 @@ struct costack_event_flow {
 	__u8 saddr[16];
 	__u8 daddr[16];
 	__u32 packets;
+	char text[COSTACK_EVENT_TEXT];
+};
+
+/**
+ * struct costack_event_task - something found in a process
+ * @type: COSTACK_EVENT_TASK
+ * @len: bytes of @text that are used; it need not end in a zero
+ * @time_ns: bpf_ktime_get_ns(): CLOCK_MONOTONIC
+ * @duration_ns: how long it took
+ * @pid: the process
+ * @status: how it ended, as wait(2) has it
+ * @text: what was found
+ */
+struct costack_event_task {
+	__u32 type;
+	__u32 len;
+	__u64 time_ns;
+	__u64 duration_ns;
+	__u32 pid;
+	__u32 status;
 	char text[COSTACK_EVENT_TEXT];
 };
 

@@ -120,6 +120,32 @@ static void print_flow(const struct follow *f, const struct costack_event_flow *
 	json_object_put(obj);
 }
 
+static void print_task(const struct follow *f, const struct costack_event_task *e)
+{
+	size_t n = e->len < sizeof(e->text) ? e->len : sizeof(e->text);
+	int64_t wall = wall_clock(f, e->time_ns);
+	char text[4 * COSTACK_EVENT_TEXT + 8];
+	struct json_object *obj;
+	char when[48];
+
+	format_text(text, sizeof(text), e->text, n);
+	if (!opts.json) {
+		format_time(when, sizeof(when), wall);
+		printf("%s pid %u %s status %u after %llu.%03llu ms\n", when, e->pid, text,
+		       e->status, e->duration_ns / 1000000, e->duration_ns / 1000 % 1000);
+		return;
+	}
+	obj = json_object_new_object();
+	add_text(obj, "type", "task");
+	add_number(obj, "time_ns", wall);
+	add_number(obj, "duration_ns", (long long)e->duration_ns);
+	add_number(obj, "pid", e->pid);
+	add_number(obj, "status", e->status);
+	add_text(obj, "text", text);
+	print_json(obj);
+	json_object_put(obj);
+}
+
 static void print_unknown(const void *data, size_t size)
 {
 	const unsigned char *p = data;
@@ -146,17 +172,21 @@ static void print_unknown(const void *data, size_t size)
 
 static int on_event(void *ctx, void *data, size_t size)
 {
-	struct costack_event_flow e;
+	struct costack_event_flow flow;
+	struct costack_event_task task;
 	struct follow *f = ctx;
+	__u32 type = 0;
 
 	if (f->counted && !f->left)
 		return 0;
-	if (size >= sizeof(e)) {
-		memcpy(&e, data, sizeof(e));
-		if (e.type == COSTACK_EVENT_FLOW)
-			print_flow(f, &e);
-		else
-			print_unknown(data, size);
+	if (size >= sizeof(type))
+		memcpy(&type, data, sizeof(type));
+	if (type == COSTACK_EVENT_FLOW && size >= sizeof(flow)) {
+		memcpy(&flow, data, sizeof(flow));
+		print_flow(f, &flow);
+	} else if (type == COSTACK_EVENT_TASK && size >= sizeof(task)) {
+		memcpy(&task, data, sizeof(task));
+		print_task(f, &task);
 	} else {
 		print_unknown(data, size);
 	}
