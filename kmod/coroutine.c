@@ -14,7 +14,6 @@
 #include <linux/string.h>
 #include <linux/uaccess.h>
 #include <linux/workqueue.h>
-#include <asm/trapnr.h>
 
 #include "coroutine.h"
 #include "stack.h"
@@ -826,14 +825,13 @@ void costack_depth_show(struct seq_file *m)
 static int costack_die(struct notifier_block *nb, unsigned long val, void *data)
 {
 	struct costack_co *co = this_cpu_read(costack_running);
-	struct die_args *args = data;
 	struct costack_type *type;
+	unsigned long sp;
 
-	if (args->trapnr != X86_TRAP_DF || !co)
+	if (!co || !costack_switch_overflow(data, &sp))
 		return NOTIFY_DONE;
 	type = READ_ONCE(co->type);
-	if (args->regs->sp <= co->estack->low + PAGE_SIZE &&
-	    args->regs->sp + PAGE_SIZE >= co->estack->low)
+	if (sp - (co->estack->low - PAGE_SIZE) <= 2 * PAGE_SIZE)
 		pr_emerg("stack overflow: coroutine %llu of ops '%s' ran over its execution stack of %lu bytes into the guard page\n",
 			 co->self.id, type ? type->name : "?",
 			 co->estack->top - co->estack->low);

@@ -8,6 +8,7 @@
 #define _COSTACK_SWITCH_H
 
 #include <linux/compiler.h>
+#include <linux/kdebug.h>
 #include <linux/types.h>
 
 struct costack_co;
@@ -16,6 +17,8 @@ struct costack_co;
 void costack_co_main(struct costack_co *co);
 
 #ifdef CONFIG_X86_64
+#include <asm/trapnr.h>
+
 #define COSTACK_HAVE_SWITCH	1
 
 /* More of the stack than the caller of costack_switch() sees: a return address, rbp. */
@@ -75,6 +78,13 @@ static __always_inline void costack_switch_copy(void *to, const void *from, unsi
 	asm volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
 }
 
+/* Does the kernel die of a fault that could not be delivered? Where was the stack? */
+static inline bool costack_switch_overflow(const struct die_args *args, unsigned long *sp)
+{
+	*sp = args->regs->sp;
+	return args->trapnr == X86_TRAP_DF;
+}
+
 #else
 
 #define COSTACK_HAVE_SWITCH	0
@@ -91,6 +101,11 @@ static inline unsigned long costack_switch_init(unsigned long top, struct costac
 
 static inline void costack_switch_copy(void *to, const void *from, unsigned long bytes)
 {
+}
+
+static inline bool costack_switch_overflow(const struct die_args *args, unsigned long *sp)
+{
+	return false;
 }
 
 #endif
