@@ -52,6 +52,21 @@ static void costack_drop_work(struct work_struct *work);
 static struct irq_work costack_drop_irq_work = IRQ_WORK_INIT_HARD(costack_drop_kick);
 static DECLARE_DELAYED_WORK(costack_drop, costack_drop_work);
 
+/* States */
+
+/* What the one who ran it wrote is there for the next who claims it, or frees it. */
+static __always_inline void costack_co_set_state(struct costack_co *co, int state)
+{
+	/* Pairs with costack_co_claim() and costack_co_get_state(). */
+	smp_store_release(&co->state, state);
+}
+
+static __always_inline int costack_co_get_state(const struct costack_co *co)
+{
+	/* Pairs with costack_co_set_state(). */
+	return smp_load_acquire(&co->state);
+}
+
 /* Handles */
 
 static struct costack_co *costack_co_of(struct costack *cs)
@@ -206,7 +221,7 @@ struct costack_co *costack_co_spawn(u32 id, u64 arg, enum costack_mode mode,
 	refcount_set(&cs->ref, 1);
 	WRITE_ONCE(co->type, type);
 	/* From here on costack_co_retire() sees it. */
-	smp_store_release(&co->state, COSTACK_NEW);
+	costack_co_set_state(co, COSTACK_NEW);
 	trace_costack_spawn(co->self.id, id, context, COSTACK_CO_SPAWNED);
 	return co;
 }
@@ -297,8 +312,7 @@ static noinline int costack_co_claim_slow(struct costack_co *co, int state, bool
 /* It did not run, after all. */
 static void costack_co_unclaim(struct costack_co *co)
 {
-	smp_store_release(&co->state,
-			  co->slow & COSTACK_SLOW_FRESH ? COSTACK_NEW : COSTACK_SUSPENDED);
+	costack_co_set_state(co, co->slow & COSTACK_SLOW_FRESH ? COSTACK_NEW : COSTACK_SUSPENDED);
 }
 
 /*
@@ -485,8 +499,7 @@ static struct costack_co *costack_co_end_call(struct costack_co *callee, int eve
 		costack_co_unkeep(co);
 	else
 		costack_estack_unlock(callee->estack);
-	smp_store_release(&callee->state,
-			  event == COSTACK_DONE ? COSTACK_FINISHED : COSTACK_SUSPENDED);
+	costack_co_set_state(callee, event == COSTACK_DONE ? COSTACK_FINISHED : COSTACK_SUSPENDED);
 	return co;
 }
 
@@ -523,11 +536,11 @@ static __always_inline int costack_co_run(struct costack_co *co, u64 *result)
 		*result = co->out;
 	if (unlikely(event == COSTACK_DONE)) {
 		costack_estack_unlock(co->estack);
-		smp_store_release(&co->state, COSTACK_FINISHED);
+		costack_co_set_state(co, COSTACK_FINISHED);
 	} else {
 		costack_co_keep(co);
 		costack_estack_unlock(co->estack);
-		smp_store_release(&co->state, COSTACK_SUSPENDED);
+		costack_co_set_state(co, COSTACK_SUSPENDED);
 	}
 	return event;
 }
@@ -603,7 +616,7 @@ static int costack_co_end(struct costack_co *co, const struct costack_type *type
 	if (co->slow & COSTACK_SLOW_FRESH) {
 		/* Its body never began, and will not. */
 		costack_estack_unlock(co->estack);
-		smp_store_release(&co->state, COSTACK_FINISHED);
+		costack_co_set_state(co, COSTACK_FINISHED);
 		goto out;
 	}
 	trace_costack_cancel(co->self.id);
@@ -646,7 +659,7 @@ int costack_co_state(const struct costack_co *co)
 {
 	if (READ_ONCE(co->type)->dead)
 		return -ESTALE;
-	return READ_ONCE(co->state);
+	return costack_co_get_state(co);
 }
 
 /**
@@ -675,7 +688,7 @@ void costack_co_put(struct costack_co *co)
 	if (!refcount_dec_and_test(&co->cs.ref))
 		return;
 	/* Nobody can resume it any more, but costack_co_retire() may be about to. */
-	if (smp_load_acquire(&co->state) == COSTACK_FINISHED ||
+	if (costack_co_get_state(co) == COSTACK_FINISHED ||
 	    cmpxchg(&co->state, COSTACK_NEW, COSTACK_FINISHED) == COSTACK_NEW)
 		costack_co_free(co);
 	else if (llist_add(&co->dropped, &costack_dropped))
@@ -709,7 +722,7 @@ static void costack_drop_work(struct work_struct *work)
 static void costack_co_retire_one(struct costack_co *co, struct costack_type *type)
 {
 	while (READ_ONCE(co->type) == type) {
-		switch (smp_load_acquire(&co->state)) {
+		switch (costack_co_get_state(co)) {
 		case COSTACK_FREE:
 			/* In the making: costack_co_retire() comes again. */
 			return;

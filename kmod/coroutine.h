@@ -159,6 +159,7 @@ DECLARE_PER_CPU(struct costack_co *, costack_running);
  * Such a caller may not sleep, whatever the verifier thinks.
  *
  * Context: any.
+ * Return: does one?
  */
 static inline bool costack_co_inside(void)
 {

@@ -591,10 +591,12 @@ COSTACK_KFUNC_SET(costack_xdp);
 COSTACK_KFUNC_SET(costack_body);
 
 /* One type for each hook; the kernel maps related types to the same one. */
-static const struct {
+struct costack_hook {
 	enum bpf_prog_type type;
 	const struct btf_kfunc_id_set *set;
-} costack_hooks[] __initconst = {
+};
+
+static const struct costack_hook costack_hooks[] __initconst = {
 	{ BPF_PROG_TYPE_XDP, &costack_xdp_kfunc_set },
 	{ BPF_PROG_TYPE_SCHED_CLS, &costack_skb_kfunc_set },
 	{ BPF_PROG_TYPE_SCHED_ACT, &costack_skb_kfunc_set },

@@ -75,8 +75,8 @@ BTF_ID(func, bpf_costack_counter)
 
 /* Helpers */
 
-static const struct bpf_func_proto *costack_ops_func_proto(enum bpf_func_id id,
-							    const struct bpf_prog *prog)
+static const struct bpf_func_proto *
+costack_ops_func_proto(enum bpf_func_id id, const struct bpf_prog *prog)
 {
 	switch (id) {
 	case BPF_FUNC_ktime_get_ns:
@@ -455,11 +455,12 @@ int __init costack_ops_init(void)
 
 	if (!COSTACK_HAVE_SWITCH || IS_ENABLED(CONFIG_PREEMPT_RT)) {
 		pr_info("no coroutines on this kernel (%s); stacks and frames work\n",
-			COSTACK_HAVE_SWITCH ? "PREEMPT_RT" : "no stack switch for its architecture");
+			COSTACK_HAVE_SWITCH ? "PREEMPT_RT" : "no switch for its architecture");
 		return 0;
 	}
 	/* Members are checked in their order, stack_size against the flags. */
-	BUILD_BUG_ON(offsetof(struct costack_ops, stack_size) < offsetof(struct costack_ops, flags));
+	BUILD_BUG_ON(offsetof(struct costack_ops, stack_size) <
+		     offsetof(struct costack_ops, flags));
 	ret = register_bpf_struct_ops(&costack_struct_ops, costack_ops);
 	if (ret)
 		pr_err("cannot register struct costack_ops: %pe\n", ERR_PTR(ret));

@@ -16,9 +16,9 @@ static struct costack *costack_stack_fail(u32 size, enum costack_context context
 }
 
 /* A stack of the pool, its memory as the last holder left it. */
-static __always_inline struct costack *costack_stack_take(u32 size, enum costack_backing backing,
-							   enum costack_mode mode,
-							   enum costack_context context)
+static __always_inline struct costack *
+costack_stack_take(u32 size, enum costack_backing backing, enum costack_mode mode,
+		   enum costack_context context)
 {
 	enum costack_source source;
 	struct costack *cs;

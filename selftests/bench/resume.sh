@@ -12,5 +12,5 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 cd "$selftests"
 
-load
+insmod "$KO"
 "$OUTPUT/bench_resume"

@@ -28,12 +28,14 @@ COSTACK_BODY(bench_dense, u64 arg)
 {
 	return yield_forever(self);
 }
+
 COSTACK_OPS(bench_dense);
 
 COSTACK_BODY(bench_private, u64 arg)
 {
 	return yield_forever(self);
 }
+
 COSTACK_OPS(bench_private, .flags = COSTACK_OPS_PRIVATE);
 
 /* What is subtracted: a loop of the resumer, and one of the body. */
