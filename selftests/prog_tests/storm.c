@@ -4,6 +4,7 @@
  * back and the books balance.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include "testing.h"
@@ -13,11 +14,19 @@
 
 static struct storm *storm;
 
+/*
+ * A kernel that preempts a running program, as Debian's 7.3 does and its 6.12 does
+ * not, leaves the task on a CPU that goes, since programs do not migrate, and pushes it
+ * away when that CPU next schedules. Alone there the task is not preempted again, and
+ * the CPU never goes. So go through the scheduler between two runs.
+ */
 static void *thread(void *cpu)
 {
 	pin_to_cpu((long)cpu);
-	while (!*(volatile u32 *)&storm->bss->stop)
+	while (!*(volatile u32 *)&storm->bss->stop) {
 		prog_run(storm->progs.threads, NULL, 0, NULL);
+		sched_yield();
+	}
 	return NULL;
 }
 
