@@ -51,7 +51,7 @@ int module_load(const char *params)
 /* Programs and maps of the test before hold the module a little longer. */
 int module_unload(void)
 {
-	long long end = now_ms() + 5000;
+	long long end = now_ms() + PATIENCE_MS;
 
 	while (module_loaded()) {
 		if (!syscall(__NR_delete_module, "costack", O_NONBLOCK))
@@ -172,7 +172,7 @@ long long contexts_allocs(const struct context_stats *row)
 
 bool wait_live(long long want)
 {
-	long long end = now_ms() + 5000;
+	long long end = now_ms() + PATIENCE_MS;
 	struct stats stats;
 
 	for (;;) {
@@ -188,7 +188,7 @@ bool wait_live(long long want)
 void wait_refilled(void)
 {
 	struct class_stats classes[NR_CLASSES];
-	long long end = now_ms() + 2000;
+	long long end = now_ms() + PATIENCE_MS;
 	int i, n;
 
 	do {
@@ -203,19 +203,26 @@ void wait_refilled(void)
 	} while (now_ms() < end);
 }
 
-void wait_quiet(void)
+void wait_still(void)
 {
-	long long end = now_ms() + 3000;
+	long long end = now_ms() + PATIENCE_MS;
 	struct stats last, now;
 	int same = 0;
 
-	wait_refilled();
 	stats_read(&last);
 	while (same < 3 && now_ms() < end) {
 		sleep_ms(15);
+		/* No CPU that the host does not let run has something left to do. */
+		sync_rcu();
 		stats_read(&now);
 		same = now.obtained == last.obtained && now.returned == last.returned &&
 		       now.live + now.cached == now.obtained - now.returned ? same + 1 : 0;
 		last = now;
 	}
+}
+
+void wait_quiet(void)
+{
+	wait_refilled();
+	wait_still();
 }

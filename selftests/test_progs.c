@@ -147,7 +147,7 @@ static void check_invariants(void)
 	}
 	stats_read(&stats);
 	if (stats.live + stats.cached != stats.obtained - stats.returned) {
-		sleep_ms(100);	/* the worker may have been at it */
+		wait_still();	/* the worker may have been at it */
 		stats_read(&stats);
 	}
 	if (stats.live + stats.cached != stats.obtained - stats.returned)

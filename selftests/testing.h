@@ -190,11 +190,18 @@ void contexts_read(struct context_stats *contexts);
 void contexts_print(void);
 /* Successful allocations of a row. */
 long long contexts_allocs(const struct context_stats *row);
+/*
+ * How long to wait for what must come. Only a test that fails waits that long: no
+ * machine is so slow that it comes later.
+ */
+#define PATIENCE_MS	30000
 /* Waits until @want stacks are held: programs and maps go away a little later. */
 bool wait_live(long long want);
 /* Waits until the refill worker has nothing to do. */
 void wait_refilled(void);
-/* The same, and has not been asked to do more: a point at which the figures agree. */
+/* Waits until nothing is obtained or returned any more: the figures agree. */
+void wait_still(void);
+/* Both. */
 void wait_quiet(void);
 
 #define DEBUGFS "/sys/kernel/debug/costack/"

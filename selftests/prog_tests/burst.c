@@ -17,7 +17,7 @@ enum {
 /* One run in a timer interrupt; what it got. */
 static u32 in_interrupt(struct burst *skel, u32 what, u32 count)
 {
-	long long end = now_ms() + 5000;
+	long long end = now_ms() + PATIENCE_MS;
 
 	skel->bss->got = 0;
 	skel->bss->failed = 0;

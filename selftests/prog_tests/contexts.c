@@ -132,9 +132,9 @@ static void by_ipi(struct contexts *skel, struct bpf_program *prog)
 	pthread_join(thread, NULL);
 }
 
-static void wait_runs(struct contexts *skel, u64 runs, long ms)
+static void wait_runs(struct contexts *skel, u64 runs)
 {
-	long long end = now_ms() + ms;
+	long long end = now_ms() + PATIENCE_MS;
 
 	while (*(volatile u64 *)&skel->bss->runs < runs && now_ms() < end)
 		sleep_ms(1);
@@ -147,14 +147,14 @@ static void by_timer(struct contexts *skel, struct bpf_program *prog)
 	for (i = 0; i < 10; i++) {
 		ASSERT_OK(prog_run(prog, NULL, 0, &retval));
 		ASSERT_EQ(retval, 0);
-		wait_runs(skel, i + 1, 1000);
+		wait_runs(skel, i + 1);
 	}
 }
 
 static void by_time(struct contexts *skel, struct bpf_program *prog)
 {
 	(void)prog;
-	wait_runs(skel, 50, 5000);
+	wait_runs(skel, 50);
 }
 
 /* What any machine has that a file is looked up on: disk, or a share of the host. */
@@ -190,7 +190,7 @@ static void by_nmi(struct contexts *skel, struct bpf_program *prog)
 	for (i = 0; i < 10; i++) {
 		if (!ASSERT_TRUE(inject_nmi()))
 			return;
-		wait_runs(skel, i + 1, 1000);
+		wait_runs(skel, i + 1);
 		sleep_ms(5);
 	}
 }
@@ -211,7 +211,7 @@ static void by_udp(struct contexts *skel, struct bpf_program *prog)
 			ASSERT_EQ(sendto(tx, &c, 1, 0, (void *)&addr, sizeof(addr)), 1);
 			ASSERT_EQ(recv(rx, &c, 1, 0), 1);
 		}
-		wait_runs(skel, NR_PACKETS, 2000);
+		wait_runs(skel, NR_PACKETS);
 	}
 	close(rx);
 	close(tx);
@@ -244,7 +244,7 @@ static void by_packets(struct contexts *skel, struct bpf_program *prog)
 	for (i = 0; i < NR_PACKETS; i++)
 		ASSERT_EQ(sendto(fd, frame, sizeof(frame), 0, (void *)&addr, sizeof(addr)),
 			  sizeof(frame));
-	wait_runs(skel, NR_PACKETS, 2000);
+	wait_runs(skel, NR_PACKETS);
 	close(fd);
 }
 

@@ -64,6 +64,18 @@ static int traced(const char *text)
 	return n;
 }
 
+static bool wait_traced(const char *text)
+{
+	long long end = now_ms() + PATIENCE_MS;
+
+	while (!traced(text)) {
+		if (now_ms() > end)
+			return false;
+		sleep_ms(20);
+	}
+	return true;
+}
+
 TEST(tracepoints, .params = "trim_ms=100")
 {
 	struct stacks *skel = stacks__open_and_load();
@@ -91,11 +103,9 @@ TEST(tracepoints, .params = "trim_ms=100")
 	ASSERT_EQ(traced("costack_free: stack="), 2);
 	/* The workers': a depot that was emptied is refilled, a spike is trimmed. */
 	stacks_do(skel, take, .mode = MODE_SLEEPABLE, .size = 1024, .count = 300);
-	wait_refilled();
-	ASSERT_GE(traced("costack_refill: size=1024 backing=kmalloc node="), 1);
+	ASSERT_TRUE(wait_traced("costack_refill: size=1024 backing=kmalloc node="));
 	stacks_do(skel, put, .count = 300);
-	sleep_ms(500);
-	ASSERT_GE(traced("costack_trim: size=1024 backing=kmalloc node="), 1);
+	ASSERT_TRUE(wait_traced("costack_trim: size=1024 backing=kmalloc node="));
 	ASSERT_OK(write_file(INSTANCE "events/costack/enable", "0"));
 	rmdir(INSTANCE);
 out:
@@ -103,7 +113,7 @@ out:
 }
 
 /* The same to a program: who was it, what did it get. */
-TEST(tracepoints_to_programs)
+TEST(tracepoints_to_programs, .params = "trim_ms=600000")
 {
 	struct stacks *skel = stacks__open_and_load();
 

@@ -70,7 +70,7 @@ TEST(pool_empty, .params = "reserve=0,0,0,0,0,0,0,0 guard_reserve=0 trim_ms=6000
 		ASSERT_EQ(a.done, 0);
 		ASSERT_EQ(after.fail_empty - before.fail_empty, 1);
 		ASSERT_EQ(after.live, before.live);
-		end = now_ms() + 2000;
+		end = now_ms() + PATIENCE_MS;
 		do {
 			sleep_ms(1);
 			a = stacks_do(skel, take, .mode = none[i].mode, .size = none[i].size,
@@ -102,13 +102,8 @@ static void check_bytes(struct stacks *skel, const struct stats *s)
 /* Read the figures when the worker, which fills up to the limit as well, is done. */
 static void stats_read_quiet(struct stats *s)
 {
-	long long end = now_ms() + 2000;
-
-	do {
-		sleep_ms(20);
-		stats_read(s);
-	} while (s->live_bytes + s->cached_bytes != s->obtained_bytes - s->returned_bytes &&
-		 now_ms() < end);
+	wait_still();
+	stats_read(s);
 }
 
 /* The limit is exact, says why, and holds for each way to allocate. */
@@ -189,7 +184,7 @@ TEST(pool_trim)
 	struct stacks *skel = stacks__open_and_load();
 	struct stats before, after;
 	struct stack_args a;
-	long long start, ms, nr_nodes = nodes(), lowest, cached;
+	long long start, ms, turn, late = 0, nr_nodes = nodes();
 
 	if (!ASSERT_PTR(skel))
 		return;
@@ -206,23 +201,22 @@ TEST(pool_trim)
 	stats_read(&after);
 	ASSERT_GE(after.cached, 7200);
 	test_note("after the spike: %lld bytes cached", after.cached_bytes);
-	lowest = after.cached;
-	while (!at_floor(nr_nodes) && now_ms() - start < 2 * TRIM_MS + 1000) {
-		stats_read(&after);
-		cached = after.cached;
-		lowest = min(lowest, cached);
+	while (!at_floor(nr_nodes) && now_ms() - start < PATIENCE_MS) {
+		turn = now_ms();
 		sleep_ms(10);
+		/* A machine that has no time for us has none for the worker. */
+		late += max(now_ms() - turn - 20, 0);
 	}
 	ms = now_ms() - start;
 	stats_read(&after);
 	ASSERT_TRUE(at_floor(nr_nodes));
-	ASSERT_LE(ms, 2 * TRIM_MS + 300);
+	ASSERT_LE(ms - late, 2 * TRIM_MS + 300);
 	ASSERT_GE(after.trimmed - before.trimmed, 7200 - 13 * 32);
 	ASSERT_EQ(after.trimmed - before.trimmed, after.returned - before.returned);
 	stats_read_quiet(&after);
 	check_bytes(skel, &after);
-	test_note("at the floor after %lld ms (period %d ms): %lld bytes cached", ms, TRIM_MS,
-		  after.cached_bytes);
+	test_note("at the floor after %lld ms (period %d ms, machine late %lld ms): %lld bytes cached",
+		  ms, TRIM_MS, late, after.cached_bytes);
 	stacks__destroy(skel);
 }
 
@@ -231,6 +225,7 @@ TEST(pool_shrinker, .params = "trim_ms=600000")
 {
 	struct stacks *skel = stacks__open_and_load();
 	struct class_stats before, after, guard;
+	long long end = now_ms() + PATIENCE_MS;
 	struct stack_args a;
 	int i;
 
@@ -247,13 +242,11 @@ TEST(pool_shrinker, .params = "trim_ms=600000")
 	class_read("kmalloc", 2048, &before);
 	ASSERT_GE(before.cached_depot, 3200 - 2 * before.magazine);
 	/* The pool's worker may be trimming, or another shrinker's turn be longer. */
-	for (i = 0; i < 20; i++) {
+	do {
+		sleep_ms(10);
 		ASSERT_OK(write_file("/proc/sys/vm/drop_caches", "2"));
 		class_read("kmalloc", 2048, &after);
-		if (after.cached_depot < after.reserve + after.magazine)
-			break;
-		sleep_ms(10);
-	}
+	} while (after.cached_depot >= after.reserve + after.magazine && now_ms() < end);
 	wait_quiet();
 	class_read("kmalloc", 2048, &after);
 	ASSERT_LT(after.cached_depot, after.reserve + after.magazine);
