@@ -16,18 +16,20 @@ struct {
 	__type(value, struct slot);
 } slots SEC(".maps");
 
-u64 runs, got;
+u64 runs, got, failed;
 
 static int callback(void *map, u32 *key, struct slot *slot)
 {
 	struct costack *cs;
 	u32 i;
 
-	/* Nothing is in reserve: it would have to be obtained. */
+	/* Nothing is in reserve: the first would have to be obtained. */
 	bpf_for(i, 0, 20) {
 		cs = bpf_costack_alloc_sleepable(65536, COSTACK_F_GUARD);
-		if (!cs)
+		if (!cs) {
+			failed++;
 			continue;
+		}
 		got++;
 		bpf_costack_release(cs);
 	}
