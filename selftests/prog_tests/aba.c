@@ -154,7 +154,7 @@ static void run(int what, u32 size)
 	ASSERT_EQ(module_unload(), 0);
 }
 
-TEST(aba_cpu_list)
+TEST(aba_cpu_list, .params = "trim_ms=600000")
 {
 	run(ABA_CPU_LIST, 2048);
 }
