@@ -111,7 +111,7 @@ kernel_is_as_before()
 {
 	local i now
 
-	for ((i = 0; i < 50; i++)); do
+	for ((i = 0; i < 300; i++)); do
 		now=$(count_kernel)
 		[[ $now != "$before" ]] || return 0
 		sleep 0.1
@@ -128,14 +128,11 @@ ends_well()
 	check_eq "$1" "$status" 0
 }
 
-wait_for() # PATH
+wait_for() # PATH PID - or until the process, which should make it, has ended
 {
-	local i
-
-	for ((i = 0; i < 100000; i++)); do
-		[[ ! -e $1 ]] || return 0
+	while [[ ! -e $1 ]]; do
+		[[ -e /proc/$2 ]] || return 1
 	done
-	return 1
 }
 
 send() # PORT TEXT [HOST]
@@ -426,7 +423,7 @@ good "unload while it is followed" - prog unload tool_events
 ends_well "ends that" $follower
 "$TOOL" prog load "$events" dev lo --follow count 1 timeout 20 >"$tmp/follow" 2>&1 &
 follower=$!
-wait_for "$PINS/tool_events"
+wait_for "$PINS/tool_events" $follower || true
 send 7777 fifth
 ends_well "load and follow" $follower
 check "which sees the event" grep -q fifth "$tmp/follow"
@@ -442,17 +439,31 @@ run prog unload tool_events
 
 ## Killed, stopped, interrupted, raced
 
+# start_load NAME - a loader that is stopped between its first steps and its last
 start_load()
 {
-	"$TOOL" prog load "$kinds" name "$1" >"$tmp/loader" 2>&1 &
-	loader=$!
-	# The last thing made before libbpf loads, which takes a while.
-	wait_for "$PINS/$1~/sections"
+	local i stat
+
+	for ((i = 0; i < 50; i++)); do
+		"$TOOL" prog load "$kinds" name "$1" >"$tmp/loader" 2>&1 &
+		loader=$!
+		# The last thing made before libbpf loads, which takes a while.
+		wait_for "$PINS/$1~/sections" "$loader" || true
+		kill -STOP "$loader" 2>/dev/null || true
+		while stat=$(cat "/proc/$loader/stat" 2>/dev/null) && [[ $stat != *") "[TZ]* ]]; do
+			:
+		done
+		# What comes after that. It may have got there before it was stopped.
+		[[ ! -d $PINS/$1~ || -n $(ls "$PINS/$1~/progs") ]] || return 0
+		kill -CONT "$loader" 2>/dev/null || true
+		wait "$loader" || true
+		"$TOOL" prog unload "$1"
+	done
 }
 
 start_load victim
-kill -9 $loader
-wait $loader 2>/dev/null || true
+kill -9 "$loader"
+wait "$loader" 2>/dev/null || true
 good "a loader that was killed" "^victim \(partial: its loader was killed" prog list
 good "as JSON" '"name":"victim","partial":true,"loading":false' -j prog list
 fails "its name" "a loader of 'victim' was killed: costack prog unload victim" \
@@ -462,19 +473,19 @@ check "nothing of it is left" nothing_pinned
 check "nor in the kernel, either" kernel_is_as_before
 
 start_load slow
-kill -STOP $loader
 good "a loader at work" "^slow \(being loaded\)" prog list
 fails "the same name meanwhile" "'slow' is being loaded by another" prog load "$kinds" name slow
 fails "unload meanwhile" "'slow' is being loaded" prog unload slow
-kill -CONT $loader
-ends_well "does its work" $loader
+kill -CONT "$loader"
+ends_well "does its work" "$loader"
 good "and is unloaded" - prog unload slow
 
 for signal in INT TERM HUP; do
 	start_load gone
-	kill -$signal $loader
+	kill -$signal "$loader"
+	kill -CONT "$loader"
 	status=0
-	wait $loader || status=$?
+	wait "$loader" || status=$?
 	check_eq "SIG$signal while loading" "$status $(<"$tmp/loader")" \
 		"1 costack: interrupted: everything is undone"
 	check "SIG$signal: all undone" nothing_pinned
