@@ -32,7 +32,6 @@
 
 DEFINE_PER_CPU(struct costack_co *, costack_running);
 
-
 /*
  * All handles of coroutines that there are, those in the pool included: who goes through
  * all coroutines of a type needs no list that spawning would have to lock. New ones

@@ -64,6 +64,10 @@ ignored() {
 	kmod/trace.h) echo PARENTHESIS_ALIGNMENT,OPEN_ENDED_LINE ;;
 	# CFI_NOSEAL() belongs to the function above it.
 	kmod/kfunc.c) echo LINE_SPACING ;;
+	# So does NOKPROBE_SYMBOL(); and the trampoline's section of RCU Tasks Trace, which
+	# is BPF's, has to be left and entered for it.
+	kmod/body.c) echo LINE_SPACING,RCU_TASKS_TRACE ;;
+	kmod/coroutine.c) echo RCU_TASKS_TRACE ;;
 	# kfuncs are extern symbols, and the frame macros are a switch statement
 	# in parts: they must open, close and leave it. user space has no __section.
 	# A constant that the loader sets is const volatile, as libbpf wants it: the
@@ -75,13 +79,14 @@ ignored() {
 	# condition, attributes and members in macros for values, a shell command in
 	# parts for a message; and a pointer is compared with NULL where a result of
 	# 0 or 1 is meant.
-	selftests/progs/*.bpf.c) echo MACRO_ARG_REUSE,AVOID_EXTERNS,GLOBAL_INITIALISERS,FUNCTION_ARGUMENTS,PARENTHESIS_ALIGNMENT,MACRO_WITH_FLOW_CONTROL,SPACING,VOLATILE,LONG_LINE,COMPLEX_MACRO,MACRO_ARG_PRECEDENCE,COMPARISON_TO_NULL ;;
+	selftests/progs/*.bpf.c) echo MACRO_ARG_REUSE,AVOID_EXTERNS,GLOBAL_INITIALISERS,FUNCTION_ARGUMENTS,PARENTHESIS_ALIGNMENT,MACRO_WITH_FLOW_CONTROL,SPACING,VOLATILE,LONG_LINE,COMPLEX_MACRO,MACRO_ARG_PRECEDENCE,COMPARISON_TO_NULL,LINE_SPACING ;;
 	selftests/*) echo PREFER_KERNEL_TYPES,ARRAY_SIZE,BIT_MACRO,MACRO_ARG_REUSE,VOLATILE,LONG_LINE,LONG_LINE_STRING,OPEN_ENDED_LINE,CAMELCASE,STRCPY,STRLCPY,SSCANF_TO_KSTRTO,NAKED_SSCANF,AVOID_EXTERNS,PREFER_DEFINED_ATTRIBUTE_MACRO,ENOSYS,GLOBAL_INITIALISERS,ASSIGN_IN_IF,MACRO_ARG_PRECEDENCE,SPLIT_STRING,EMBEDDED_FUNCTION_NAME,COMPARISON_TO_NULL,LINE_SPACING,COMPLEX_MACRO ;;
-	# libbpf's conventions: SEC() and map definitions are macros, events and
+	# libbpf's conventions: SEC() and map definitions are macros (and COSTACK_OPS()
+	# belongs to the body above it), events and
 	# licences are globals, and externs come from weak symbols. "__kptr *" is taken for
 	# a product, macros that wait return, the verifier's messages are long, and
 	# volatile keeps the compiler from removing what a test is about.
-	*.bpf.c) echo MACRO_ARG_REUSE,AVOID_EXTERNS,GLOBAL_INITIALISERS,FUNCTION_ARGUMENTS,PARENTHESIS_ALIGNMENT,MACRO_WITH_FLOW_CONTROL,SPACING,VOLATILE,LONG_LINE ;;
+	*.bpf.c) echo MACRO_ARG_REUSE,AVOID_EXTERNS,GLOBAL_INITIALISERS,FUNCTION_ARGUMENTS,PARENTHESIS_ALIGNMENT,MACRO_WITH_FLOW_CONTROL,SPACING,VOLATILE,LONG_LINE,LINE_SPACING ;;
 	# User space: no kernel helpers to prefer, names that libc and libbpf made, and
 	# messages, which are not cut.
 	user/*) echo PREFER_KERNEL_TYPES,ARRAY_SIZE,BIT_MACRO,MACRO_ARG_REUSE,VOLATILE,LONG_LINE_STRING,OPEN_ENDED_LINE,CAMELCASE,STRCPY,STRLCPY,SSCANF_TO_KSTRTO,NAKED_SSCANF,AVOID_EXTERNS,PREFER_DEFINED_ATTRIBUTE_MACRO,ENOSYS,GLOBAL_INITIALISERS,CAMELCASE ;;
