@@ -27,6 +27,9 @@
 #define COSTACK_WATCH_PERIOD	64
 #define COSTACK_WATCH_RUNS	16
 
+/* Handles looked at before others get the list. */
+#define COSTACK_RETIRE_BATCH	64
+
 /* Rows of the debugfs file coroutines. */
 #define COSTACK_SHOW_MAX	4096
 
@@ -39,6 +42,7 @@ DEFINE_PER_CPU(struct costack_co *, costack_running);
  */
 static LIST_HEAD(costack_all);
 static DEFINE_MUTEX(costack_all_lock);
+static DEFINE_MUTEX(costack_retire_lock);	/* taken before costack_all_lock */
 static LLIST_HEAD(costack_fresh);
 
 /* Coroutines to cancel and free, without references. */
@@ -736,6 +740,34 @@ static void costack_co_retire_one(struct costack_co *co, struct costack_type *ty
 	}
 }
 
+/*
+ * Go through all handles. A million bodies take their time, and reclaim waits for the list
+ * (costack_co_dies()): a place is kept in it, by what looks like a handle in the pool.
+ */
+static void costack_co_retire_pass(struct costack_type *type)
+{
+	static struct costack_co place = { .state = COSTACK_FREE };
+	unsigned int n = 0;
+	struct costack_co *co;
+
+	lockdep_assert_held(&costack_retire_lock);
+	mutex_lock(&costack_all_lock);
+	costack_collect_fresh();
+	list_add(&place.all, &costack_all);
+	while (!list_is_last(&place.all, &costack_all)) {
+		co = list_next_entry(&place, all);
+		list_move(&place.all, &co->all);
+		costack_co_retire_one(co, type);
+		if (++n % COSTACK_RETIRE_BATCH)
+			continue;
+		mutex_unlock(&costack_all_lock);
+		cond_resched();
+		mutex_lock(&costack_all_lock);
+	}
+	list_del(&place.all);
+	mutex_unlock(&costack_all_lock);
+}
+
 /**
  * costack_co_retire() - end all coroutines of a type
  * @type: from costack_type_retire(): nobody can resume or spawn any more
@@ -747,23 +779,17 @@ static void costack_co_retire_one(struct costack_co *co, struct costack_type *ty
  */
 void costack_co_retire(struct costack_type *type)
 {
-	struct costack_co *co;
-
-	/* Pairs with the cmpxchg in costack_co_claim(). */
+	mutex_lock(&costack_retire_lock);
+	/* Pairs with the exchange in costack_co_claim(). */
 	smp_mb();
 	for (;;) {
-		mutex_lock(&costack_all_lock);
-		costack_collect_fresh();
-		list_for_each_entry(co, &costack_all, all) {
-			costack_co_retire_one(co, type);
-			cond_resched();
-		}
-		mutex_unlock(&costack_all_lock);
+		costack_co_retire_pass(type);
 		/* One is in the making, or is being freed. */
 		if (!costack_type_charged(type))
 			break;
 		usleep_range(100, 1000);
 	}
+	mutex_unlock(&costack_retire_lock);
 	/* Who looked at the type before it was dead is done with it after this. */
 	synchronize_rcu();
 }
