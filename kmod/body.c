@@ -238,6 +238,9 @@ __bpf_kfunc int bpf_costack_finish(struct costack_self *self, s64 result)
 		rcu_read_lock_trace();
 		migrate_disable();
 		co->entered = true;
+		/* A program may call this and yet wait again: that leaves them again. */
+		co->sp_min = ULONG_MAX;
+		co->sp_room = 0;
 	}
 	return 0;
 }
