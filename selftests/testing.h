@@ -153,7 +153,7 @@ bool module_loaded(void);
 
 /* Its counters */
 
-#define NR_CLASSES	16
+#define NR_CLASSES	24
 
 struct stats {
 	long long obtained, returned, live, cached;
