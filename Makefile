@@ -44,10 +44,13 @@ user:
 
 selftests: bpf
 	$(Q)$(MAKE) -C selftests
+	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR)/selftests/modules V=$(V) modules
 
 clean:
 	$(Q)rm -f kmod/*.o kmod/*.ko kmod/*.mod kmod/*.mod.c kmod/.*.cmd .*.cmd \
 		Module.symvers modules.order kmod/modules.order kmod/.*.d
+	$(Q)cd selftests/modules && rm -f *.o *.ko *.mod *.mod.c .*.cmd .*.d \
+		Module.symvers modules.order
 	$(Q)$(MAKE) -C bpf clean
 	$(Q)$(MAKE) -C user clean
 	$(Q)$(MAKE) -C selftests clean

@@ -17,18 +17,26 @@ const char * const context_names[NR_CONTEXTS] = {
 	[CTX_NMI] = "nmi",
 };
 
-/* The tree that this runner was built in has the module. */
-static const char *module_path(void)
+/* The tree that this runner was built in has the modules. */
+static int module_insert(const char *dir, const char *name, const char *params)
 {
-	static char path[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 64);
+	char path[PATH_MAX + 128] = ".";
+	ssize_t len = readlink("/proc/self/exe", path, PATH_MAX - 1);
+	int fd, err = 0;
 
-	if (len < 0)
-		return "kmod/costack.ko";
-	path[len] = 0;
-	dirname(path);
-	strcat(path, "/../../kmod/costack.ko");
-	return path;
+	if (len >= 0) {
+		path[len] = 0;
+		dirname(path);
+	}
+	len = strlen(path);
+	snprintf(path + len, sizeof(path) - len, "/../../%s/%s.ko", dir, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (syscall(__NR_finit_module, fd, params, 0))
+		err = -errno;
+	close(fd);
+	return err;
 }
 
 bool module_loaded(void)
@@ -38,14 +46,12 @@ bool module_loaded(void)
 
 int module_load(const char *params)
 {
-	int fd = open(module_path(), O_RDONLY | O_CLOEXEC), err = 0;
+	return module_insert("kmod", "costack", params);
+}
 
-	if (fd < 0)
-		return -errno;
-	if (syscall(__NR_finit_module, fd, params, 0))
-		err = -errno;
-	close(fd);
-	return err;
+int test_module_load(const char *name)
+{
+	return module_insert("selftests/modules", name, "");
 }
 
 /* Programs and maps of the test before hold the module a little longer. */

@@ -84,6 +84,27 @@ add_up()
 	fi
 }
 
+# overflow KERNEL KIND BYTES - a coroutine of the kind runs over its stack, which the guest
+# must not survive, and must have a name for; one test
+overflow()
+{
+	local k=$1 kind=$2 out=$results/$1-overflow-$2 status=0
+	local name="a stack overflow of a $kind coroutine is named, and dies at the guard page"
+
+	"$vm" run -k "$k" -c 2 -t 120 -o "$out" --expect-splat \
+		"costack: stack overflow: coroutine [0-9]+ of ops 'over_$kind' ran over .* of $3 bytes" \
+		-- selftests/.output/test_progs -t "cos_overflow_$kind" \
+		</dev/null >"$out.log" 2>&1 || status=$?
+	if [[ $status -eq 0 ]] && grep -q 'Kernel panic' "$out/console.log"; then
+		echo "ok - $name"
+		passed=$((passed + 1))
+	else
+		sed 's/^/# /' "$out.log"
+		echo "not ok - $name # status $status"
+		note_failure "$k: $name"
+	fi
+}
+
 results=$cache/results/$(date -u +%Y%m%dT%H%M%SZ).$$
 mkdir -p "$results" || exit 1
 ln -sfn "${results##*/}" "$cache/results/latest"
@@ -103,9 +124,11 @@ if "$vm" setup; then
 		fi
 		status=0
 		echo "# kernel $("$vm" version -k "$k")"
-		"$vm" run -k "$k" -c 4 -m 2G -t "$seconds" -o "$results/$k" -- selftests/run.sh \
+		"$vm" run -k "$k" -c 4 -m 4G -t "$seconds" -o "$results/$k" -- selftests/run.sh \
 			</dev/null | tee "$results/$k.ktap" || status=$?
 		add_up "$results/$k.ktap" "$k" "$status"
+		overflow "$k" dense 32768
+		overflow "$k" private 16384
 	done
 else
 	note_failure "the setup of the laboratory"

@@ -104,6 +104,17 @@ static bool selected(const char *name, bool is_test)
 	return !run.nr_filters;
 }
 
+static bool selected_manual(const char *name)
+{
+	int i;
+
+	for (i = 0; i < run.nr_filters; i++) {
+		if (!strcmp(name, run.filter[i]))
+			return true;
+	}
+	return false;
+}
+
 /* The kernel complained since the last look: that fails whatever case runs. */
 static void check_kmsg(void)
 {
@@ -297,7 +308,7 @@ int main(int argc, char **argv)
 	if (run.kmsg >= 0)
 		lseek(run.kmsg, 0, SEEK_END);
 	for (test = tests; test; test = test->next) {
-		if (selected(test->name, true))
+		if (test->manual ? selected_manual(test->name) : selected(test->name, true))
 			run_test(test);
 	}
 	printf("1..%d\n", run.count);

@@ -42,6 +42,7 @@ typedef __s64 s64;
  * @run: the function
  * @params: parameters that the module is to be loaded with
  * @cpus: CPUs it needs; skipped with fewer
+ * @manual: run only when it is named in full: it brings the machine down
  * @next: list of all
  */
 struct test {
@@ -49,6 +50,7 @@ struct test {
 	void (*run)(void);
 	const char *params;
 	int cpus;
+	bool manual;
 	struct test *next;
 };
 
@@ -149,6 +151,8 @@ void run_tests(const void *elf, size_t size);
 
 int module_load(const char *params);
 int module_unload(void);
+/* One of modules/, built with the tests. */
+int test_module_load(const char *name);
 bool module_loaded(void);
 
 /* Its counters */
