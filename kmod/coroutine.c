@@ -866,7 +866,8 @@ static int costack_die(struct notifier_block *nb, unsigned long val, void *data)
 	struct costack_type *type;
 	unsigned long sp;
 
-	if (!co || !costack_switch_overflow(data, &sp))
+	/* DIE_OOPS follows. */
+	if (val != DIE_TRAP || !co || !costack_switch_overflow(data, &sp))
 		return NOTIFY_DONE;
 	type = READ_ONCE(co->type);
 	if (sp - (co->estack->low - PAGE_SIZE) <= 2 * PAGE_SIZE)
