@@ -30,6 +30,9 @@
 /* Handles looked at before others get the list. */
 #define COSTACK_RETIRE_BATCH	64
 
+/* Watch all coroutines made from now on, in each run: debugfs' depth_all. */
+bool costack_depth_all;
+
 /* Rows of the debugfs file coroutines. */
 #define COSTACK_SHOW_MAX	4096
 
@@ -217,6 +220,8 @@ struct costack_co *costack_co_spawn(u32 id, u64 arg, enum costack_mode mode,
 	preempt_enable();
 	if (unlikely(nr % COSTACK_WATCH_PERIOD == 1 || !READ_ONCE(type->depth_max)))
 		co->slow |= COSTACK_SLOW_WATCH;
+	if (unlikely(READ_ONCE(costack_depth_all)))
+		co->slow |= COSTACK_SLOW_WATCH_ALL;
 	co->out = arg;
 	co->msg.left = 0;
 	co->resumes = 0;
@@ -413,7 +418,8 @@ static noinline int costack_co_slow_leg(struct costack_co *co)
 {
 	struct costack_estack *es = co->estack;
 	bool fresh = co->slow & COSTACK_SLOW_FRESH;
-	bool watch = co->slow & COSTACK_SLOW_WATCH && is_power_of_2(co->resumes);
+	bool watch = co->slow & COSTACK_SLOW_WATCH_ALL ||
+		     (co->slow & COSTACK_SLOW_WATCH && is_power_of_2(co->resumes));
 	u64 *low = (u64 *)es->low;
 
 	if (watch) {

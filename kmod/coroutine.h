@@ -145,13 +145,16 @@ struct costack_co {
 	};
 };
 
-/* A coroutine whose body was not called yet; one that is watched. */
+/* A coroutine whose body was not called yet; one that is watched; and in each run. */
 #define COSTACK_SLOW_FRESH	1
 #define COSTACK_SLOW_WATCH	2
+#define COSTACK_SLOW_WATCH_ALL	4
 
 extern const struct costack_handle_type costack_co_handle;
 
 DECLARE_PER_CPU(struct costack_co *, costack_running);
+
+extern bool costack_depth_all;
 
 /**
  * costack_co_inside() - does a body run on this CPU, beneath the caller?

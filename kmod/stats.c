@@ -296,6 +296,7 @@ void __init costack_stats_init(void)
 	debugfs_create_file("contexts", 0444, costack_debugfs, NULL, &contexts_fops);
 	debugfs_create_file("coroutines", 0444, costack_debugfs, NULL, &coroutines_fops);
 	debugfs_create_file("depth", 0444, costack_debugfs, NULL, &depth_fops);
+	debugfs_create_bool("depth_all", 0600, costack_debugfs, &costack_depth_all);
 	debugfs_create_file("latency", 0444, costack_debugfs, NULL, &latency_fops);
 	debugfs_create_file_unsafe("latency_enable", 0600, costack_debugfs, NULL,
 				   &costack_latency_fops);
