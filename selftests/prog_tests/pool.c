@@ -16,18 +16,32 @@ static long long nodes(void)
 	return class.reserve ? max(class.target / class.reserve, 1) : 1;
 }
 
+/* The rows of debugfs' classes: each kind of memory has its smallest size first. */
+static const struct {
+	const char *backing;
+	long long size;
+	int sizes;
+} kinds[] = { { "kmalloc", 512, 8 }, { "guard", 4096, 5 }, { "coroutine", 512, 4 } };
+
+#define NR_KINDS	17
+
 /* As many as were asked for, no more and no less, in each class. */
-TEST(pool_reserve, .params = "reserve=1,2,3,4,5,6,7,8 guard_reserve=9 trim_ms=600000")
+TEST(pool_reserve,
+     .params = "reserve=1,2,3,4,5,6,7,8 guard_reserve=9 co_reserve=10 trim_ms=600000")
 {
 	struct class_stats classes[NR_CLASSES];
-	int i, n = classes_read(classes);
+	int i, kind = 0, nth = 0, n = classes_read(classes);
 	long long want;
 
-	ASSERT_EQ(n, 13);
-	for (i = 0; i < n; i++) {
-		want = i < 8 ? i + 1 : 9;
-		ASSERT_STR(classes[i].backing, i < 8 ? "kmalloc" : "guard");
-		ASSERT_EQ(classes[i].size, i < 8 ? 512 << i : 4096 << (i - 8));
+	ASSERT_EQ(n, NR_KINDS);
+	for (i = 0; i < n; i++, nth++) {
+		if (nth == kinds[kind].sizes) {
+			kind++;
+			nth = 0;
+		}
+		want = kind == 0 ? nth + 1 : 8 + kind;
+		ASSERT_STR(classes[i].backing, kinds[kind].backing);
+		ASSERT_EQ(classes[i].size, kinds[kind].size << nth);
 		ASSERT_EQ(classes[i].reserve, want);
 		ASSERT_EQ(classes[i].cached_depot % want, 0);
 		ASSERT_EQ(classes[i].cached_depot, classes[i].target);
@@ -175,7 +189,7 @@ static bool at_floor(long long nr_nodes)
 		    cached > (classes[i].reserve + classes[i].magazine - 1) * nr_nodes)
 			return false;
 	}
-	return n == 13;
+	return n == NR_KINDS;
 }
 
 /* A hundred times the reserve, and it is over: within two periods it is all back. */
@@ -211,7 +225,7 @@ TEST(pool_trim)
 	stats_read(&after);
 	ASSERT_TRUE(at_floor(nr_nodes));
 	ASSERT_LE(ms - late, 2 * TRIM_MS + 300);
-	ASSERT_GE(after.trimmed - before.trimmed, 7200 - 13 * 32);
+	ASSERT_GE(after.trimmed - before.trimmed, 7200 - NR_KINDS * 32);
 	ASSERT_EQ(after.trimmed - before.trimmed, after.returned - before.returned);
 	stats_read_quiet(&after);
 	check_bytes(skel, &after);
