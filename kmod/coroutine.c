@@ -598,8 +598,10 @@ static void costack_co_free(struct costack_co *co)
 	struct costack_type *type = xchg(&co->type, NULL);
 
 	costack_co_free_memory(co);
-	if (type != &costack_dead_type)
+	if (type != &costack_dead_type) {
+		costack_type_note_end(type, co->resumes);
 		costack_type_uncharge(type);
+	}
 	costack_stat_inc(costack_context_now(), COSTACK_STAT_FREED);
 	WRITE_ONCE(co->state, COSTACK_FREE);
 	costack_pool_put(&co->cs);
@@ -843,6 +845,25 @@ void costack_co_show(struct seq_file *m)
 	seq_printf(m, "more: %lu\n", more);
 }
 
+/* For costack_types_show(). */
+static void costack_co_count_resumes(void)
+{
+	struct costack_type *type;
+	struct costack_co *co;
+
+	mutex_lock(&costack_all_lock);
+	costack_collect_fresh();
+	list_for_each_entry(co, &costack_all, all) {
+		cond_resched();
+		rcu_read_lock();
+		type = READ_ONCE(co->type);
+		if (type && type != &costack_dead_type && READ_ONCE(co->state) <= COSTACK_FINISHED)
+			type->resumes += READ_ONCE(co->resumes);
+		rcu_read_unlock();
+	}
+	mutex_unlock(&costack_all_lock);
+}
+
 /**
  * costack_depth_show() - the body of the debugfs file depth
  * @m: to
@@ -855,7 +876,8 @@ void costack_depth_show(struct seq_file *m)
 	unsigned int cpu, n;
 	bool irq;
 
-	costack_types_show(m);
+	costack_types_show(m, costack_co_count_resumes);
+	seq_puts(m, "stacks:\n");
 	seq_puts(m, "cpu for size depth_max\n");
 	for (n = 0; (es = costack_estack_nth(n, &cpu, &irq)); n++)
 		seq_printf(m, "%u %s %lu %u\n", cpu, irq ? "interrupts" : "tasks_and_softirqs",

@@ -46,7 +46,7 @@ int costack_type_register(const struct costack_ops *ops)
 	type = kzalloc(sizeof(*type), GFP_KERNEL);
 	if (!type)
 		return -ENOMEM;
-	type->share = alloc_percpu(atomic_t);
+	type->share = alloc_percpu(struct costack_share);
 	if (!type->share) {
 		kfree(type);
 		return -ENOMEM;
@@ -137,13 +137,13 @@ static noinline bool costack_type_charge_slow(struct costack_type *type)
 	unsigned int cpu;
 
 	if (costack_take(&type->avail, n)) {
-		atomic_add(n - 1, this_cpu_ptr(type->share));
+		atomic_add(n - 1, &this_cpu_ptr(type->share)->avail);
 		return true;
 	}
 	if (costack_take(&type->avail, 1))
 		return true;
 	for_each_possible_cpu(cpu) {
-		if (costack_take(per_cpu_ptr(type->share, cpu), 1))
+		if (costack_take(&per_cpu_ptr(type->share, cpu)->avail, 1))
 			return true;
 	}
 	return false;
@@ -167,7 +167,7 @@ struct costack_type *costack_type_charge(u32 id, bool *limited)
 	rcu_read_lock();
 	preempt_disable();
 	type = costack_type_find(id);
-	if (type && unlikely(!costack_take(this_cpu_ptr(type->share), 1)) &&
+	if (type && unlikely(!costack_take(&this_cpu_ptr(type->share)->avail, 1)) &&
 	    !costack_type_charge_slow(type)) {
 		*limited = true;
 		type = NULL;
@@ -191,11 +191,24 @@ void costack_type_uncharge(struct costack_type *type)
 	/* The type may be freed the moment that it counts none; not before we let go. */
 	rcu_read_lock();
 	preempt_disable();
-	share = this_cpu_ptr(type->share);
+	share = &this_cpu_ptr(type->share)->avail;
 	if (atomic_inc_return(share) > 2 * n && costack_take(share, n))
 		atomic_add(n, &type->avail);
 	preempt_enable();
 	rcu_read_unlock();
+}
+
+/**
+ * costack_type_note_end() - count a coroutine that is about to be uncharged
+ * @type: its type
+ * @resumes: how often it ran
+ *
+ * Context: any, NMI included.
+ */
+void costack_type_note_end(struct costack_type *type, unsigned long resumes)
+{
+	this_cpu_inc(type->share->ended);
+	this_cpu_add(type->share->resumes, resumes);
 }
 
 /**
@@ -213,7 +226,7 @@ int costack_type_charged(const struct costack_type *type)
 	unsigned int cpu;
 
 	for_each_possible_cpu(cpu)
-		left += atomic_read(per_cpu_ptr(type->share, cpu));
+		left += atomic_read(&per_cpu_ptr(type->share, cpu)->avail);
 	return type->limit - left;
 }
 
@@ -240,28 +253,51 @@ void costack_type_note_depth(struct costack_type *type, u32 depth, u32 live)
 		atomic_inc(&type->live[costack_bucket(live)]);
 }
 
+/* What ended on all CPUs, and how often it ran, to what there is. */
+static void costack_type_sum(const struct costack_type *type, unsigned long *ended,
+			     unsigned long *resumes)
+{
+	struct costack_share *share;
+	unsigned int cpu;
+
+	*ended = 0;
+	*resumes = type->resumes;
+	for_each_possible_cpu(cpu) {
+		share = per_cpu_ptr(type->share, cpu);
+		*ended += READ_ONCE(share->ended);
+		*resumes += READ_ONCE(share->resumes);
+	}
+}
+
 /**
  * costack_types_show() - the body of the debugfs file depth, but for the shared stacks
  * @m: to
+ * @count_resumes: adds how often each coroutine ran to its type's @resumes
  *
  * Context: process, may sleep.
  */
-void costack_types_show(struct seq_file *m)
+void costack_types_show(struct seq_file *m, void (*count_resumes)(void))
 {
+	unsigned long ended, resumes;
 	struct costack_type *type;
 	int bucket, i;
 
-	seq_puts(m, "id name coroutines limit stack depth_max live_max");
+	seq_puts(m, "id name coroutines limit stack depth_max live_max ended resumes");
 	for (i = 0; i < COSTACK_DEPTH_BUCKETS; i++)
 		seq_printf(m, " depth_%u", 1U << (COSTACK_DEPTH_LOG2_MIN + i));
 	for (i = 0; i < COSTACK_DEPTH_BUCKETS; i++)
 		seq_printf(m, " live_%u", 1U << (COSTACK_DEPTH_LOG2_MIN + i));
 	seq_putc(m, '\n');
 	mutex_lock(&costack_type_lock);
+	hash_for_each(costack_type_table, bucket, type, node)
+		type->resumes = 0;
+	count_resumes();
 	hash_for_each(costack_type_table, bucket, type, node) {
-		seq_printf(m, "%#x %s %d %u %u %u %u", type->id, type->name,
-			   costack_type_charged(type), type->limit, type->stack_size,
-			   READ_ONCE(type->depth_max), READ_ONCE(type->live_max));
+		costack_type_sum(type, &ended, &resumes);
+		seq_printf(m, "%#x %s %d %u %u %u %u %lu %lu", type->id, type->name,
+			   costack_type_charged(type),
+			   type->limit == COSTACK_NO_LIMIT ? 0 : type->limit, type->stack_size,
+			   READ_ONCE(type->depth_max), READ_ONCE(type->live_max), ended, resumes);
 		for (i = 0; i < COSTACK_DEPTH_BUCKETS; i++)
 			seq_printf(m, " %d", atomic_read(&type->depth[i]));
 		for (i = 0; i < COSTACK_DEPTH_BUCKETS; i++)

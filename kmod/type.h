@@ -39,6 +39,18 @@ struct costack_ops {
 	u32 limit;
 };
 
+/**
+ * struct costack_share - a CPU's part of a type; any context
+ * @avail: coroutines that may be made here without asking; any CPU may take from it
+ * @ended: coroutines that were freed here; this_cpu_inc
+ * @resumes: how often those had run; this_cpu_add
+ */
+struct costack_share {
+	atomic_t avail;
+	unsigned long ended;
+	unsigned long resumes;
+};
+
 /* Depths from 2^8 to 2^17 bytes. */
 #define COSTACK_DEPTH_LOG2_MIN	8
 #define COSTACK_DEPTH_BUCKETS	10
@@ -55,7 +67,8 @@ struct costack_ops {
  * @live_max: most bytes of a stack that were kept over a yield; only grows, races lose
  *	little
  * @avail: coroutines that may still be made, apart from the CPUs' shares
- * @share: a CPU's share of them; any CPU may take from it
+ * @share: CPUs' shares of them, and what ended there
+ * @resumes: of the coroutines that there are, while they are listed; costack_type_lock
  * @depth_max: deepest stack seen; as @live_max
  * @depth: stacks that deep, by log2; atomic
  * @live: yields with that much on the stack, of those looked at
@@ -71,7 +84,8 @@ struct costack_type {
 	const struct costack_ops *ops;
 	bool dead;
 	u32 live_max;
-	atomic_t __percpu *share;
+	struct costack_share __percpu *share;
+	unsigned long resumes;
 	struct hlist_node node;
 	char name[COSTACK_NAME_MAX];
 	atomic_t avail ____cacheline_aligned;
@@ -88,8 +102,9 @@ struct costack_type *costack_type_retire(const struct costack_ops *ops);
 void costack_type_free(struct costack_type *type);
 struct costack_type *costack_type_charge(u32 id, bool *limited);
 void costack_type_uncharge(struct costack_type *type);
+void costack_type_note_end(struct costack_type *type, unsigned long resumes);
 int costack_type_charged(const struct costack_type *type);
 void costack_type_note_depth(struct costack_type *type, u32 depth, u32 live);
-void costack_types_show(struct seq_file *m);
+void costack_types_show(struct seq_file *m, void (*count_resumes)(void));
 
 #endif /* _COSTACK_TYPE_H */

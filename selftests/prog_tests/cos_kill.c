@@ -121,7 +121,7 @@ static bool nothing_left(void)
 	stats_read(&stats);
 	ok &= ASSERT_EQ(stats.live, 0);
 	ok &= ASSERT_EQ(rows(DEBUGFS "coroutines", "more: 0\n"), 0);
-	ok &= ASSERT_EQ(rows(DEBUGFS "depth", "cpu for size"), 0);
+	ok &= ASSERT_EQ(rows(DEBUGFS "depth", "stacks:"), 0);
 	return ok;
 }
 
@@ -201,7 +201,7 @@ TEST(cos_kill_type, .cpus = 2)
 		sleep_ms(10 * i);
 		kill_loaders(&pid, 1);
 		sleep_ms(50);
-		ASSERT_EQ(rows(DEBUGFS "depth", "cpu for size"), 0);
+		ASSERT_EQ(rows(DEBUGFS "depth", "stacks:"), 0);
 		skel->bss->stop = 1;
 		for (t = 0; t < n; t++)
 			pthread_join(threads[t], NULL);
