@@ -333,8 +333,8 @@ static int costack_ops_init_member(const struct btf_type *t, const struct btf_me
 			return -EINVAL;
 		}
 		for (i = 0; from->name[i]; i++) {
-			if (!isgraph(from->name[i])) {
-				pr_err("ops: name must be of printable characters without spaces\n");
+			if (!isascii(from->name[i]) || !isgraph(from->name[i])) {
+				pr_err("ops: name must be of printable ASCII without spaces\n");
 				return -EINVAL;
 			}
 		}
