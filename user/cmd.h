@@ -55,7 +55,9 @@ bool is_word(const char *typed, const char *word);
 
 int do_status(int argc, char **argv);
 int do_prog(int argc, char **argv);
+int do_coroutine(int argc, char **argv);
 int do_stats(int argc, char **argv);
+int do_top(int argc, char **argv);
 
 /* output.c */
 int fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -66,6 +68,12 @@ void add_text(struct json_object *obj, const char *key, const char *text);
 void add_number(struct json_object *obj, const char *key, long long number);
 const char *get_text(struct json_object *obj, const char *key);
 long long get_number(struct json_object *obj, const char *key);
+struct json_object *get_array(struct json_object *obj, const char *key);
+
+/* table.c */
+bool is_number(struct json_object *val);
+const char *human(long long bytes, char *buf, size_t len);
+void table_print(struct json_object *rows, bool skip_zero);
 
 /* util.c */
 int parse_number(const char *text, const char *what, unsigned long max, unsigned long *val);
@@ -83,6 +91,15 @@ bool log_refusal(const char **prog, const char **reason);
 const char *log_first(void);
 
 /* debugfs.c */
-struct json_object *debugfs_read(const char *name);
+struct json_object *debugfs_read(const char *name, bool quiet);
+
+/* stats.c */
+double clock_now(void);
+struct json_object *rates(const char *file, struct json_object *last, struct json_object *now,
+			  double seconds);
+
+/* coroutine.c */
+void coroutines_print(struct json_object *obj, size_t max);
+void types_print(struct json_object *obj);
 
 #endif /* COSTACK_CMD_H */

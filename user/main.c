@@ -25,13 +25,15 @@ static void print_help(FILE *f)
 		"Usage: costack [OPTIONS] OBJECT { COMMAND | help }\n"
 		"       costack { version | help }\n"
 		"\n"
-		"       OBJECT := { status | prog | stats }\n"
+		"       OBJECT := { status | prog | coroutine | stats | top }\n"
 		"       OPTIONS := { -j|--json | -p|--pretty | -d|--debug | -V|--version | -h|--help |\n"
 		"                    --bpffs DIR | --debugfs DIR }\n"
 		"\n"
-		"  status   is everything there that costack needs, and if not, what to do\n"
-		"  prog     load, attach, list, follow and unload BPF programs\n"
-		"  stats    figures of the pools\n"
+		"  status     is everything there that costack needs, and if not, what to do\n"
+		"  prog       load, attach, list, follow and unload BPF programs\n"
+		"  coroutine  list coroutines, and their types\n"
+		"  stats      figures of the pools\n"
+		"  top        types of coroutines, and what happens to them, again and again\n"
 		"\n"
 		"Words may be shortened. 'costack OBJECT help' tells more, costack(8) most.\n");
 }
@@ -66,6 +68,8 @@ static const struct cmd objects[] = {
 	{ "status", do_status },
 	{ "stats", do_stats },
 	{ "prog", do_prog },
+	{ "coroutine", do_coroutine },
+	{ "top", do_top },
 	{ "version", do_version },
 	{ "help", do_help },
 	{ NULL, NULL },

@@ -180,3 +180,19 @@ long long get_number(struct json_object *obj, const char *key)
 
 	return json_object_object_get_ex(obj, key, &val) ? json_object_get_int64(val) : 0;
 }
+
+/**
+ * get_array() - a member of a JSON object that is an array
+ * @obj: the object
+ * @key: name of the member
+ *
+ * Return: the array, @obj's; NULL when there is none of that name.
+ */
+struct json_object *get_array(struct json_object *obj, const char *key)
+{
+	struct json_object *val;
+
+	if (!json_object_object_get_ex(obj, key, &val))
+		return NULL;
+	return json_object_is_type(val, json_type_array) ? val : NULL;
+}

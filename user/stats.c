@@ -9,9 +9,12 @@
 
 #include "cmd.h"
 
-#define COLUMNS_MAX	32
+/* Coroutines are listed by 'costack coroutine list'; here are some. */
+#define COROUTINES_MAX	16
 
-static const char * const files[] = { "stats", "classes", "contexts", "latency" };
+static const char * const files[] = {
+	"stats", "classes", "contexts", "latency", "coroutines", "depth",
+};
 
 #define NR_FILES	(sizeof(files) / sizeof(files[0]))
 
@@ -29,6 +32,7 @@ static bool is_counter(const char *file, const char *key)
 	static const char * const others[] = {
 		"live", "cached", "live_bytes", "cached_bytes", "limit_bytes", "size",
 		"cached_cpu", "cached_depot", "reserve", "target", "log2_ns", "enabled",
+		"id", "cpu", "coroutines", "limit", "stack", "depth_max", "live_max",
 	};
 	size_t i;
 
@@ -42,115 +46,59 @@ static bool is_counter(const char *file, const char *key)
 	return true;
 }
 
-static bool is_number(struct json_object *val)
+/* The row that row @i of @now was: where rows come and go, they have ids. */
+static struct json_object *row_before(struct json_object *last, struct json_object *now, size_t i)
 {
-	return json_object_is_type(val, json_type_int) ||
-	       json_object_is_type(val, json_type_double);
+	size_t k, n = last ? json_object_array_length(last) : 0;
+	struct json_object *row;
+	const char *id = get_text(now, "id");
+
+	if (!*id)
+		return i < n ? json_object_array_get_idx(last, i) : NULL;
+	for (k = 0; k < n; k++) {
+		row = json_object_array_get_idx(last, (i + k) % n);
+		if (!strcmp(get_text(row, "id"), id))
+			return row;
+	}
+	return NULL;
 }
 
-/* @now with each counter replaced by what was added to it in a second. */
-static struct json_object *rates(const char *file, struct json_object *last,
-				 struct json_object *now, double seconds)
+/**
+ * rates() - what was added to each counter in a second
+ * @file: whose counters
+ * @last: what debugfs_read() gave before, or NULL
+ * @now: what it gives now
+ * @seconds: between
+ *
+ * Return: a copy of @now, the caller's, with rates in the place of counters. A row that
+ * was not in @last counts from 0.
+ */
+struct json_object *rates(const char *file, struct json_object *last, struct json_object *now,
+			  double seconds)
 {
-	struct json_object *obj = json_object_new_object(), *rows, *old, *old_row;
+	struct json_object *obj = json_object_new_object(), *rows, *old, *row;
+	int64_t diff;
 	size_t i;
 
 	json_object_object_foreach(now, key, val) {
 		if (json_object_is_type(val, json_type_array)) {
 			rows = json_object_new_array();
-			json_object_object_get_ex(last, key, &old);
+			old = get_array(last, key);
 			for (i = 0; i < json_object_array_length(val); i++) {
-				old_row = old ? json_object_array_get_idx(old, i) : NULL;
-				json_object_array_add(rows, rates(file, old_row,
-								  json_object_array_get_idx(val, i),
-								  seconds));
+				row = json_object_array_get_idx(val, i);
+				json_object_array_add(rows, rates(file, row_before(old, row, i),
+								  row, seconds));
 			}
 			json_object_object_add(obj, key, rows);
 		} else if (is_number(val) && is_counter(file, key)) {
-			int64_t diff = (int64_t)((uint64_t)json_object_get_int64(val) -
-						 (uint64_t)get_number(last, key));
-
-			json_object_object_add(obj, key,
-					       json_object_new_int64((int64_t)((double)diff /
-									       seconds)));
+			diff = (int64_t)((uint64_t)json_object_get_int64(val) -
+					 (uint64_t)get_number(last, key));
+			add_number(obj, key, (int64_t)((double)diff / seconds));
 		} else {
 			json_object_object_add(obj, key, json_object_get(val));
 		}
 	}
 	return obj;
-}
-
-static const char *human(int64_t bytes, char *buf, size_t len)
-{
-	static const char * const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
-	double v = (double)bytes;
-	size_t unit = 0;
-
-	while (v >= 1024 && unit < sizeof(units) / sizeof(units[0]) - 1) {
-		v /= 1024;
-		unit++;
-	}
-	snprintf(buf, len, unit ? "%.1f %s" : "%.0f %s", v, units[unit]);
-	return buf;
-}
-
-static const char *cell(const char *key, struct json_object *val, char *buf, size_t len)
-{
-	if (!strcmp(key, "size") && is_number(val))
-		return human(json_object_get_int64(val), buf, len);
-	return json_object_get_string(val);
-}
-
-static bool row_is_zero(struct json_object *row)
-{
-	json_object_object_foreach(row, key, val) {
-		if (is_number(val) && json_object_get_int64(val) && strcmp(key, "log2_ns"))
-			return false;
-	}
-	return true;
-}
-
-/* Rows with columns as wide as their widest word; the first to the left. */
-static void print_rows(struct json_object *rows, bool skip_zero)
-{
-	size_t i, len, n = json_object_array_length(rows);
-	size_t width[COLUMNS_MAX] = {};
-	char buf[32];
-	int c;
-
-	for (i = 0; i < n; i++) {
-		c = 0;
-		json_object_object_foreach(json_object_array_get_idx(rows, i), key, val) {
-			len = strlen(cell(key, val, buf, sizeof(buf)));
-			if (len < strlen(key))
-				len = strlen(key);
-			if (len > width[c])
-				width[c] = len;
-			c++;
-		}
-	}
-	for (i = 0; i < n; i++) {
-		struct json_object *row = json_object_array_get_idx(rows, i);
-
-		if (!i) {
-			c = 0;
-			json_object_object_foreach(row, key, val) {
-				(void)val;
-				printf(c ? "  %*s" : "%-*s", (int)width[c], key);
-				c++;
-			}
-			putchar('\n');
-		}
-		if (skip_zero && row_is_zero(row))
-			continue;
-		c = 0;
-		json_object_object_foreach(row, key2, val2) {
-			printf(c ? "  %*s" : "%-*s", (int)width[c],
-			       cell(key2, val2, buf, sizeof(buf)));
-			c++;
-		}
-		putchar('\n');
-	}
 }
 
 /* The single figures; with @rate, what changed in a second as well. */
@@ -183,8 +131,8 @@ static void print_tables(struct json_object *all, struct json_object *rate)
 	struct json_object *obj, *shown, *rows;
 	size_t i;
 
-	json_object_object_get_ex(all, files[0], &obj);
-	json_object_object_get_ex(rate, files[0], &shown);
+	json_object_object_get_ex(all, "stats", &obj);
+	json_object_object_get_ex(rate, "stats", &shown);
 	print_figures(obj, shown);
 	for (i = 1; i < NR_FILES; i++) {
 		bool latency = !strcmp(files[i], "latency");
@@ -192,12 +140,21 @@ static void print_tables(struct json_object *all, struct json_object *rate)
 		json_object_object_get_ex(all, files[i], &obj);
 		if (latency && !get_number(obj, "enabled"))
 			continue;
+		if (!strcmp(files[i], "coroutines")) {
+			printf("\n%s\n", files[i]);
+			coroutines_print(obj, COROUTINES_MAX);
+			continue;
+		}
 		if (rate && json_object_object_get_ex(rate, files[i], &shown))
 			obj = shown;
-		if (!json_object_object_get_ex(obj, "rows", &rows))
+		rows = get_array(obj, "rows");
+		if (!rows)
 			continue;
 		printf("\n%s%s\n", files[i], rate ? ", counts a second" : "");
-		print_rows(rows, latency);
+		if (!strcmp(files[i], "depth"))
+			types_print(obj);
+		else
+			table_print(rows, latency);
 	}
 	fflush(stdout);
 }
@@ -209,7 +166,7 @@ static struct json_object *read_files(void)
 	size_t i;
 
 	for (i = 0; i < NR_FILES; i++) {
-		obj = debugfs_read(files[i]);
+		obj = debugfs_read(files[i], false);
 		if (!obj) {
 			json_object_put(all);
 			return NULL;
@@ -230,6 +187,8 @@ static struct json_object *show(struct json_object *last, double seconds)
 	if (last) {
 		rate = json_object_new_object();
 		for (i = 0; i < NR_FILES; i++) {
+			if (!strcmp(files[i], "coroutines"))
+				continue;
 			json_object_object_get_ex(last, files[i], &was);
 			json_object_object_get_ex(all, files[i], &now);
 			json_object_object_add(rate, files[i], rates(files[i], was, now, seconds));
@@ -248,7 +207,7 @@ static struct json_object *show(struct json_object *last, double seconds)
 	return all;
 }
 
-static double clock_now(void)
+double clock_now(void)
 {
 	struct timespec ts;
 
@@ -288,7 +247,8 @@ static int stats_help(void)
 	printf("Usage: costack [OPTIONS] stats [--watch [SECONDS]]\n"
 	       "\n"
 	       "Prints the figures of the pools: in all, by class, by context, and the latency\n"
-	       "histogram while it is enabled (echo 1 > /sys/kernel/debug/costack/latency_enable).\n"
+	       "histogram while it is enabled (echo 1 > /sys/kernel/debug/costack/latency_enable);\n"
+	       "then some coroutines, their types, and execution stacks.\n"
 	       "--watch prints them again and again, with rates.\n");
 	return CMD_OK;
 }
