@@ -317,34 +317,51 @@ static int attach_prog(struct attachment *a, struct bpf_program *prog)
 	}
 }
 
+static int attach_struct_ops(struct attachment *a, const struct bpf_object *obj,
+			     struct bpf_map *map)
+{
+	const char *name = bpf_map__name(map);
+	struct bpf_link *link;
+	int err;
+
+	if (bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS || bpf_map__fd(map) < 0)
+		return CMD_OK;
+	log_start();
+	klog_start();
+	link = bpf_map__attach_struct_ops(map);
+	if (link)
+		return keep_link(a, link, name);
+	err = -errno;
+	if (err == -EEXIST && ids_may_change(map))
+		return LOAD_AGAIN;
+	return ids_is_type(map) ? explain_type(obj, map, err) :
+				  fail_attach(name, "its subsystem", err);
+}
+
 /**
  * attach_object() - attach all programs and struct_ops of a loaded object
  * @obj: the object
  * @t: interfaces and cgroup
  * @where: name under which links are pinned
  *
- * Return: an exit status. After a failure some may be attached.
+ * struct_ops come first: programs spawn coroutines of types that are attached.
+ *
+ * Return: an exit status, or LOAD_AGAIN. After a failure some may be attached.
  */
 int attach_object(struct bpf_object *obj, const struct targets *t, const char *where)
 {
 	struct attachment a = { .t = t, .where = where };
 	struct bpf_program *prog;
-	struct bpf_link *link;
 	struct bpf_map *map;
 	int ret = CMD_OK;
 
-	bpf_object__for_each_program(prog, obj) {
-		ret = attach_prog(&a, prog);
+	bpf_object__for_each_map(map, obj) {
+		ret = attach_struct_ops(&a, obj, map);
 		if (ret)
 			goto out;
 	}
-	bpf_object__for_each_map(map, obj) {
-		if (bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS || bpf_map__fd(map) < 0)
-			continue;
-		log_start();
-		link = bpf_map__attach_struct_ops(map);
-		ret = link ? keep_link(&a, link, bpf_map__name(map)) :
-			     fail_attach(bpf_map__name(map), "its subsystem", -errno);
+	bpf_object__for_each_program(prog, obj) {
+		ret = attach_prog(&a, prog);
 		if (ret)
 			goto out;
 	}

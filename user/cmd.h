@@ -90,6 +90,9 @@ void log_start(void);
 bool log_refusal(const char **prog, const char **reason);
 const char *log_first(void);
 
+/* klog.c */
+bool klog_find(const char *beginning, char *buf, size_t len);
+
 /* debugfs.c */
 struct json_object *debugfs_read(const char *name, bool quiet);
 

@@ -46,11 +46,24 @@ static const struct bpf_program *lacking_type(const struct bpf_object *obj)
 	return NULL;
 }
 
-static int explain_refusal(const char *prog, const char *reason, int err)
+static bool is_body(const struct bpf_object *obj, const char *name)
+{
+	const struct bpf_program *prog = bpf_object__find_program_by_name(obj, name);
+
+	return prog && bpf_program__type(prog) == BPF_PROG_TYPE_STRUCT_OPS && calls_costack(obj);
+}
+
+static int explain_refusal(const struct bpf_object *obj, const char *prog, const char *reason,
+			   int err)
 {
 	const char *todo = "mend it, -d shows the whole log";
 
-	if (strstr(reason, KFUNC_PREFIX)) {
+	if (strstr(reason, "of struct costack_ops")) {
+		todo = "the kernel log says why (dmesg)";
+	} else if (strstr(reason, "program of this type cannot use helper") &&
+		   is_body(obj, prog)) {
+		todo = "costack.bpf.h says what a body may call";
+	} else if (strstr(reason, KFUNC_PREFIX)) {
 		if (strstr(reason, "wasn't resolved"))
 			todo = "use the program and the module of the same version";
 		else if (strstr(reason, "is not allowed"))
@@ -70,7 +83,7 @@ static int explain_refusal(const char *prog, const char *reason, int err)
  */
 int explain_load(const struct bpf_object *obj, const char *file, int err)
 {
-	const char *prog, *reason, *kfunc = calls_costack(obj), *first = log_first();
+	const char *prog, *reason, *said, *kfunc = calls_costack(obj), *first = log_first();
 	const struct bpf_program *lacking;
 
 	if (kfunc && !module_loaded())
@@ -78,8 +91,11 @@ int explain_load(const struct bpf_object *obj, const char *file, int err)
 			    file, kfunc);
 	if (kfunc && !module_has_btf())
 		return fail("the module costack has no BTF, so programs cannot call it: install pahole and the kernel's headers, then build and load it again");
+	said = klog_reason(obj);
+	if (*said)
+		return fail("the module refuses %s", said);
 	if (log_refusal(&prog, &reason))
-		return explain_refusal(prog, reason, err);
+		return explain_refusal(obj, prog, reason, err);
 	if (err == -EPERM || err == -EACCES)
 		return fail("the kernel does not let %.200s in: %s: run as root; under lockdown some kinds of programs never are (costack status)",
 			    file, *first ? first : strerror(-err));
@@ -98,6 +114,26 @@ int explain_load(const struct bpf_object *obj, const char *file, int err)
 			    bpf_program__name(lacking), bpf_program__section_name(lacking));
 	return fail("cannot load %.200s: %s: -d shows more", file,
 		    *first ? first : strerror(-err));
+}
+
+/**
+ * explain_type() - say why a type of coroutines could not be attached
+ * @obj: the object
+ * @map: the type
+ * @err: what libbpf returned
+ *
+ * Return: CMD_FAILED.
+ */
+int explain_type(const struct bpf_object *obj, const struct bpf_map *map, int err)
+{
+	const char *said = klog_reason(obj), *first = log_first();
+
+	if (err == -EEXIST)
+		return ids_fail(map);
+	if (*said)
+		return fail("the module refuses %s", said);
+	return fail("cannot attach %s: %s: the kernel log may say more (dmesg)",
+		    bpf_map__name(map), *first ? first : strerror(-err));
 }
 
 /**

@@ -14,6 +14,7 @@
 #include "prog.h"
 
 #define CLAIM_TRIES	20
+#define ID_TRIES	8
 
 static volatile sig_atomic_t interrupted;
 
@@ -133,6 +134,7 @@ static int load_into(struct bpf_object *obj, const struct load *l, const char *w
 	if (ret)
 		return ret;
 	log_start();
+	klog_start();
 	err = bpf_object__load(obj);
 	if (err)
 		return check_interrupted() ?: explain_load(obj, l->file, err);
@@ -242,6 +244,24 @@ static int load_object(struct bpf_object *obj, struct load *l)
 	return ret;
 }
 
+/* Open and load the object. @again: not the first try. */
+static int open_and_load(const struct object_file *file, struct load *l, bool again)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, open_opts);
+	struct bpf_object *obj;
+	int ret;
+
+	log_start();
+	open_opts.object_name = l->name;
+	open_opts.kernel_log_level = opts.debug ? 1 : 0;
+	obj = bpf_object__open_mem(file->data, file->size, &open_opts);
+	if (!obj)
+		return explain_open(l->file, -errno);
+	ret = ids_assign(obj, again) ?: load_object(obj, l);
+	bpf_object__close(obj);
+	return ret;
+}
+
 /* "dir/sni.bpf.o" is loaded as "sni". */
 static void default_name(char *name, size_t len, const char *file)
 {
@@ -300,13 +320,11 @@ static int parse_load(int argc, char **argv, struct load *l)
  */
 int prog_load(int argc, char **argv)
 {
-	LIBBPF_OPTS(bpf_object_open_opts, open_opts);
 	struct sigaction sa = { .sa_handler = on_signal };
 	char release[128] = "unknown";
 	struct object_file file = {};
 	struct load l = {};
-	struct bpf_object *obj;
-	int ret;
+	int ret, tries;
 
 	ret = parse_load(argc, argv, &l) ?: object_read(l.file, &file);
 	if (ret)
@@ -319,21 +337,17 @@ int prog_load(int argc, char **argv)
 	if (ret)
 		goto out;
 
-	log_start();
-	open_opts.object_name = l.name;
-	open_opts.kernel_log_level = opts.debug ? 1 : 0;
-	obj = bpf_object__open_mem(file.data, file.size, &open_opts);
-	if (!obj) {
-		ret = explain_open(l.file, -errno);
-		goto out;
-	}
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGHUP, &sa, NULL);
-	ret = load_object(obj, &l);
+	/* Between the choice of a number and its use another loader may take it. */
+	for (tries = 0, ret = LOAD_AGAIN; ret == LOAD_AGAIN && tries < ID_TRIES; tries++)
+		ret = open_and_load(&file, &l, tries);
+	if (ret == LOAD_AGAIN)
+		ret = fail("the numbers chosen for the types of %.200s were taken by others each time: try again",
+			   l.file);
 	if (!ret && !l.follow)
 		report(&l);
-	bpf_object__close(obj);
 	if (!ret && l.follow)
 		ret = follow_name(l.name, l.count, l.timeout);
 out:

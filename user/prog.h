@@ -52,6 +52,9 @@ enum target {
 	TARGET_NONE,
 };
 
+/* Beside exit statuses: a number of a type was taken meanwhile, try with another. */
+#define LOAD_AGAIN	3
+
 /* pin.c */
 int pin_check_name(const char *name);
 int pin_check_prog(const char *name);
@@ -75,12 +78,23 @@ int attach_check(struct bpf_object *obj, const struct targets *t);
 int attach_object(struct bpf_object *obj, const struct targets *t, const char *where);
 int attach_pinned(const char *name, const char *only, const struct targets *t);
 
+/* ids.c */
+int ids_assign(struct bpf_object *obj, bool again);
+bool ids_is_type(const struct bpf_map *map);
+bool ids_may_change(const struct bpf_map *map);
+int ids_fail(const struct bpf_map *map);
+
+/* klog.c */
+void klog_start(void);
+const char *klog_reason(const struct bpf_object *obj);
+
 /* load.c */
 int prog_load(int argc, char **argv);
 
 /* explain.c */
 int explain_open(const char *file, int err);
 int explain_load(const struct bpf_object *obj, const char *file, int err);
+int explain_type(const struct bpf_object *obj, const struct bpf_map *map, int err);
 
 /* list.c */
 int prog_list(int argc, char **argv);

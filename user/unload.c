@@ -52,20 +52,36 @@ static int collect_id(const char *leaf, void *arg)
 	return CMD_OK;
 }
 
-static int detach_link(const char *leaf, void *arg)
+/* Even if somebody else has it open. Not all kinds can; those end with the pin. */
+static int detach_link(const char *leaf, const char *name, bool struct_ops)
 {
+	struct bpf_link_info info = {};
+	__u32 len = sizeof(info);
+	bool is_struct_ops = false;
 	char path[PATH_MAX];
 	int fd;
 
-	if (pin_path(path, sizeof(path), arg, "links", leaf))
+	if (pin_path(path, sizeof(path), name, "links", leaf))
 		return CMD_OK;
 	fd = bpf_obj_get(path);
 	if (fd < 0)
 		return CMD_OK;
-	/* Even if somebody else has it open. Not all kinds can; those end with the pin. */
-	bpf_link_detach(fd);
+	if (!bpf_link_get_info_by_fd(fd, &info, &len) && info.type == BPF_LINK_TYPE_STRUCT_OPS)
+		is_struct_ops = true;
+	if (is_struct_ops == struct_ops)
+		bpf_link_detach(fd);
 	close(fd);
 	return CMD_OK;
+}
+
+static int detach_prog(const char *leaf, void *arg)
+{
+	return detach_link(leaf, arg, false);
+}
+
+static int detach_struct_ops(const char *leaf, void *arg)
+{
+	return detach_link(leaf, arg, true);
 }
 
 /* References to the module; 0 when it is not loaded. */
@@ -133,7 +149,9 @@ static int unload_one(const char *name, const char *shown)
 	if (err)
 		return fail("cannot open %s: %s", dir, strerror(-err));
 	pin_each(name, "progs", collect_id, &ids);
-	pin_each(name, "links", detach_link, (void *)name);
+	/* What spawns coroutines goes before their types. */
+	pin_each(name, "links", detach_prog, (void *)name);
+	pin_each(name, "links", detach_struct_ops, (void *)name);
 	err = pin_remove(name);
 	if (err)
 		ret = fail("cannot remove %s: %s", dir, strerror(-err));
