@@ -23,61 +23,198 @@ static const char * const kfuncs[] = {
 	"bpf_costack_size",
 	"bpf_costack_frame",
 	"bpf_costack_counter",
+	NULL
 };
+
+/* Those that coroutines are made of: for their owners, and for bodies. */
+static const char * const co_kfuncs[] = {
+	"bpf_costack_spawn_sleepable",
+	"bpf_costack_spawn",
+	"bpf_costack_spawn_nolock",
+	"bpf_costack_resume",
+	"bpf_costack_resume_mem",
+	"bpf_costack_resume_skb",
+	"bpf_costack_resume_xdp",
+	"bpf_costack_cancel",
+	"bpf_costack_state",
+	"bpf_costack_co_acquire",
+	"bpf_costack_co_release",
+	"bpf_costack_yield",
+	"bpf_costack_read",
+	"bpf_costack_read_some",
+	"bpf_costack_peek",
+	"bpf_costack_skip",
+	"bpf_costack_avail",
+	"bpf_costack_local",
+	"bpf_costack_call",
+	"bpf_costack_map_read",
+	"bpf_costack_map_add",
+	"bpf_costack_finish",
+	NULL
+};
+
+#define SAME_VERSION	"use the tool and the module of the same version"
 
 static struct json_object *checks;
 static bool all_well;
 
-/* One line: what was looked at, how it is, and what to do when it is not well. */
-static void check(const char *what, bool well, const char *is, const char *todo)
+/*
+ * One line: what was looked at, how it is, and what to do when it is not well. @optional:
+ * many programs do without.
+ */
+static void check_one(const char *what, bool well, bool optional, const char *is, const char *todo)
 {
-	all_well = all_well && well;
+	all_well = all_well && (well || optional);
 	if (opts.json) {
 		struct json_object *obj = json_object_new_object();
 
 		add_text(obj, "check", what);
 		json_object_object_add(obj, "ok", json_object_new_boolean(well));
+		if (optional)
+			json_object_object_add(obj, "optional", json_object_new_boolean(true));
 		add_text(obj, "is", is);
 		if (!well)
 			add_text(obj, "todo", todo);
 		json_object_array_add(checks, obj);
 		return;
 	}
-	printf("%-12s %-4s %s\n", what, well ? "ok" : "NO", is);
+	printf("%-12s %-4s %s\n", what, well ? "ok" : optional ? "no" : "NO", is);
 	if (!well)
 		printf("%-12s      -> %s\n", "", todo);
 }
 
-static void check_kfuncs(void)
+static void check(const char *what, bool well, const char *is, const char *todo)
+{
+	check_one(what, well, false, is, todo);
+}
+
+/* How many of these has the module? The others' names are added to @missing. */
+static size_t count_kfuncs(const struct btf *btf, const char * const *names, char *missing,
+			   size_t len)
+{
+	size_t n = 0;
+
+	for (; *names; names++) {
+		if (btf && btf__find_by_name_kind(btf, *names, BTF_KIND_FUNC) > 0)
+			n++;
+		else
+			snprintf(missing + strlen(missing), len - strlen(missing), " %s", *names);
+	}
+	return n;
+}
+
+static void check_kfuncs(const struct btf *btf)
+{
+	char missing[512] = "", is[640];
+	size_t n = count_kfuncs(btf, kfuncs, missing, sizeof(missing));
+
+	if (*missing)
+		snprintf(is, sizeof(is), "missing:%s", missing);
+	else
+		snprintf(is, sizeof(is), "%zu", n);
+	check("kfuncs", !*missing, is, SAME_VERSION);
+}
+
+#if LIBBPF_MAJOR_VERSION > 1 || LIBBPF_MINOR_VERSION >= 4
+/* A descriptor of the module's BTF, which has a number only there. */
+static int module_btf_fd(void)
+{
+	struct bpf_btf_info info;
+	__u32 id = 0, len;
+	char name[64];
+	int fd;
+
+	while (!bpf_btf_get_next_id(id, &id)) {
+		fd = bpf_btf_get_fd_by_id(id);
+		if (fd < 0)
+			continue;
+		memset(&info, 0, sizeof(info));
+		info.name = (unsigned long)name;
+		info.name_len = sizeof(name);
+		len = sizeof(info);
+		if (!bpf_btf_get_info_by_fd(fd, &info, &len) && info.kernel_btf &&
+		    !strcmp(name, "costack"))
+			return fd;
+		close(fd);
+	}
+	return -1;
+}
+
+/*
+ * Did the module register its struct_ops? That it has the type says nothing. The kernel
+ * looks for that before it finds out that the map has a wrong size.
+ */
+static bool is_registered(int type_id)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, map_opts, .map_flags = BPF_F_VTYPE_BTF_OBJ_FD | BPF_F_LINK,
+		    .btf_vmlinux_value_type_id = (__u32)type_id);
+	bool registered = true;
+	int btf, fd;
+
+	btf = module_btf_fd();
+	if (btf < 0)
+		return true;
+	map_opts.value_type_btf_obj_fd = btf;
+	fd = bpf_map_create(BPF_MAP_TYPE_STRUCT_OPS, "costack_probe", sizeof(__u32), 1, 1,
+			    &map_opts);
+	if (fd >= 0)
+		close(fd);
+	else
+		registered = errno != 524;	/* ENOTSUPP, which is the kernel's alone */
+	close(btf);
+	return registered;
+}
+#else
+static bool is_registered(int type_id)
+{
+	(void)type_id;
+	return true;
+}
+#endif
+
+static bool libbpf_loads_types(void)
+{
+	return libbpf_major_version() > 1 || libbpf_minor_version() >= 4;
+}
+
+static void check_coroutines(const struct btf *btf)
+{
+	char missing[1024] = "", is[1152], why[128] = "";
+	size_t n = count_kfuncs(btf, co_kfuncs, missing, sizeof(missing));
+	bool has_type = btf && btf__find_by_name_kind(btf, "costack_ops", BTF_KIND_STRUCT) > 0;
+	int id = btf ? btf__find_by_name_kind(btf, "bpf_struct_ops_costack_ops", BTF_KIND_STRUCT) :
+		       -1;
+
+	if (has_type && (id <= 0 || !is_registered(id))) {
+		klog_find("no coroutines on this kernel", why, sizeof(why));
+		snprintf(is, sizeof(is), "not on this kernel%.100s", why);
+		check_one("coroutines", false, true, is,
+			  "stacks and frames work; bodies want x86-64 without PREEMPT_RT");
+	} else if (!has_type || *missing) {
+		snprintf(is, sizeof(is), "missing:%s%s", has_type ? "" : " struct costack_ops",
+			 missing);
+		check("coroutines", false, is, SAME_VERSION);
+	} else if (!libbpf_loads_types()) {
+		snprintf(is, sizeof(is), "libbpf %s cannot load struct costack_ops",
+			 libbpf_version_string());
+		check_one("coroutines", false, true, is, "install libbpf 1.4 or newer");
+	} else {
+		snprintf(is, sizeof(is), "struct costack_ops, %zu kfuncs", n);
+		check_one("coroutines", true, true, is, "");
+	}
+}
+
+static void check_functions(void)
 {
 	struct btf *vmlinux, *btf = NULL;
-	char missing[512] = "";
-	size_t i, n = 0;
 
 	vmlinux = btf__load_vmlinux_btf();
 	if (vmlinux)
 		btf = btf__load_module_btf("costack", vmlinux);
-	for (i = 0; i < sizeof(kfuncs) / sizeof(kfuncs[0]); i++) {
-		if (btf && btf__find_by_name_kind(btf, kfuncs[i], BTF_KIND_FUNC) > 0) {
-			n++;
-			continue;
-		}
-		snprintf(missing + strlen(missing), sizeof(missing) - strlen(missing), " %s",
-			 kfuncs[i]);
-	}
+	check_kfuncs(btf);
+	check_coroutines(btf);
 	btf__free(btf);
 	btf__free(vmlinux);
-	if (*missing) {
-		char is[640];
-
-		snprintf(is, sizeof(is), "missing:%s", missing);
-		check("kfuncs", false, is, "use the tool and the module of the same version");
-	} else {
-		char is[32];
-
-		snprintf(is, sizeof(is), "%zu", n);
-		check("kfuncs", true, is, "");
-	}
 }
 
 static void check_module(void)
@@ -99,7 +236,7 @@ static void check_module(void)
 	check("module BTF", btf, btf ? "/sys/kernel/btf/costack" : "absent",
 	      "install pahole and the linux-headers package of this kernel, then build the module again");
 	if (btf)
-		check_kfuncs();
+		check_functions();
 }
 
 static void check_debugfs(void)
@@ -158,7 +295,8 @@ static int status_help(void)
 	printf("Usage: costack [OPTIONS] status\n"
 	       "\n"
 	       "Prints what costack needs, whether it is there, and what to do when it is not.\n"
-	       "Exit status 0 when all is there, 1 otherwise.\n");
+	       "Exit status 0 when all is there, 1 otherwise. Coroutines may be absent: not every\n"
+	       "kernel can have them.\n");
 	return CMD_OK;
 }
 
