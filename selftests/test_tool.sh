@@ -34,9 +34,14 @@ trap cleanup EXIT
 
 absent=$OUTPUT/tool_absent.bpf.o
 big=$OUTPUT/tool_big.bpf.o
+co_exit=$OUTPUT/tool_co_exit.bpf.o
+co_fixed=$OUTPUT/tool_co_fixed.bpf.o
+co_helper=$OUTPUT/tool_co_helper.bpf.o
+co_size=$OUTPUT/tool_co_size.bpf.o
 costack=$OUTPUT/tool_costack.bpf.o
 empty=$OUTPUT/tool_empty.bpf.o
 events=$OUTPUT/tool_events.bpf.o
+fib=bpf/fib.bpf.o
 kinds=$OUTPUT/tool_kinds.bpf.o
 late=$OUTPUT/tool_late.bpf.o
 lirc=$OUTPUT/tool_lirc.bpf.o
@@ -153,6 +158,8 @@ good "-h" "^Usage: costack .*OBJECT" -h
 good "prog help" "prog load FILE" prog help
 good "stats help" "--watch" stats help
 good "status help" "Exit status" status help
+good "coroutine help" "coroutine types" coroutine help
+good "top help" "--batch" top help
 good "version" "^costack [0-9.]+, libbpf v[0-9.]+$" -V
 good "version as JSON" '^\{"version":"[0-9.]+","libbpf_version":' -j version
 good "options behind the object" '^\[\]$' prog list -j
@@ -177,6 +184,12 @@ misused "count of 0" "'0' is not a number" prog follow x count 0
 misused "timeout that is too large" "not a number" prog follow x timeout 99999999999999999999
 misused "count without follow" "add --follow" prog load "$events" dev lo count 1
 misused "unload without name" "wants one NAME" prog unload
+misused "coroutine without command" "wants a command" coroutine
+misused "coroutine list takes no words" "takes no 'x'" coroutine list x
+misused "nor does coroutine types" "takes no 'x'" co types x
+misused "top with an unknown word" "takes no 'all'" top all
+misused "top without interval" "interval wants a number" top interval
+misused "top 0 times" "'0' is not a number" top count 0
 misused "stats with an unknown word" "takes no 'all'" stats all
 long=$(printf '%0100000d' 7)
 misused "very long words" "has no '0000" "$long"
@@ -196,6 +209,8 @@ fails "load what needs the module" \
 	"calls bpf_costack_[a-z_]*, but the module costack is not loaded: insmod" \
 	prog load "$costack" dev lo
 fails "stats without module" "module costack is not loaded: insmod" stats
+fails "coroutine list without module" "module costack is not loaded: insmod" co list
+fails "top without module" "module costack is not loaded: insmod" top
 check "nothing is left" nothing_pinned
 
 objcopy -R .BTF "$KO" "$tmp/costack.ko"
@@ -212,6 +227,7 @@ insmod "$KO"
 ## status, and what it looks at
 
 good "status" "module +ok +version" status
+good "status: coroutines" "coroutines +ok +struct costack_ops, [0-9]+ kfuncs" status
 good "status as JSON" '"ok":true.*"check":"kfuncs","ok":true' -j status
 expect "status: no bpffs" 1 "bpffs +NO .*mount -t bpf" - --bpffs "$tmp" status
 expect "status: no debugfs" 1 "debugfs +NO .*cannot be read.*mount -t debugfs" - \
@@ -225,6 +241,7 @@ via=(setpriv --reuid 65534 --regid 65534 --clear-groups)
 fails "load: no rights" "no rights to use BPF: run as root" prog load "$xdp" dev lo
 expect "no rights, as JSON" 1 '^\{"error":"no rights' - -j prog list
 fails "stats: no rights" "run as root" stats
+fails "coroutine types: no rights" "run as root" co types
 expect "status: no rights" 1 "rights +NO" - status
 via=()
 
@@ -546,17 +563,144 @@ status=0
 "$TOOL" -j stats >/dev/full 2>"$tmp/err" || status=$?
 check_eq "output that cannot be written" "$status $(grep -c '^costack: cannot write' "$tmp/err")" "1 1"
 
+## Coroutines
+
+# types_named NAME - how many types of that name are attached
+types_named() { awk -v name="$1" '/^stacks:/ { exit } $2 == name' "$DEBUGFS/depth" | wc -l; }
+
+good "no coroutines" "^none$" coroutine list
+good "no types" "^no types" coroutine types
+good "no coroutines, as JSON" '^\{"coroutines":\[\],"more":0\}$' -j co list
+good "top of nothing" "no types" top
+
+ip link set ct.0 up
+ip addr add 192.0.2.1/24 dev ct.0
+ip neigh add 192.0.2.2 lladdr 02:00:00:00:00:02 dev ct.0
+good "load coroutines" "^fib: 2 programs loaded$" prog load "$fib" dev lo
+good "and again, elsewhere" '"name":"fib2"' -j prog load "$fib" name fib2 dev ct.1
+for ((i = 0; i < 5; i++)); do
+	send 7777 x
+	send 7777 x 192.0.2.2
+done
+good "both run" \
+	"^id +ops +state.*[0-9]+ +fib +suspended +[01] .*[0-9]+ +fib +suspended +[01] .* s +[0-9]+ +[0-9]+ +no" co list
+good "as JSON" '"ops":"fib","state":"suspended","cpu":[01],"age_ms":[0-9]+,"resumes":[0-9]+,.*,"more":0\}$' \
+	-j coroutine list
+good "types with numbers of their own" \
+	"^ops +id +coroutines.*fib +0x[0-9a-f]+ +1 +none +shared.*fib +0x[0-9a-f]+ +1 +none +shared.*execution stacks.*tasks_and_softirqs .*how deep" \
+	co types
+good "types as JSON" '^\{"types":\[\{"id":"0x[0-9a-f]+","name":"fib",.*"depth":\{"256":[0-9]+,.*"live":\{"256".*"stacks":\[\{"cpu":0,"for":"tasks_and_softirqs","size":[0-9]+,' \
+	-j co types
+check_eq "two types" "$(types_named fib) $(awk '$2 == "fib" { print $1 }' "$DEBUGFS/depth" | sort -u | wc -l)" "2 2"
+check_eq "no spawn missed its type" "$(stat_of co_fail_type)" 0
+# Other packets may come between.
+resumes_add_up()
+{
+	local i
+
+	for ((i = 0; i < 20; i++)); do
+		run -j co types
+		[[ $(python3 -c 'import json, sys
+print(sum(t["resumes"] for t in json.loads(sys.argv[1])["types"]))' "$out") != "$(stat_of co_resumed)" ]] || return 0
+	done
+	return 1
+}
+check "resumes are counted by type" resumes_add_up
+good "stats shows them" "co_spawned +[0-9]+.*coroutines.*fib +suspended.*depth.*fib +0x.*execution stacks" stats
+good "stats as JSON, too" '"coroutines":\{"rows":\[\{"id":.*"depth":\{"rows":.*"stacks":' -j stats
+"$TOOL" -j stats --watch 1 >"$tmp/watch.json" 2>&1 &
+watcher=$!
+rates='"rates":{"stats":{.*"co_resumed":[1-9].*"depth":{.*"resumes":[1-9]'
+for ((i = 0; i < 300; i++)); do
+	! grep -q "$rates" "$tmp/watch.json" || break
+	send 7777 x
+	sleep 0.1
+done
+kill -TERM $watcher
+ends_well "stats --watch with coroutines" $watcher
+check "it has rates of resumes" grep -q "$rates" "$tmp/watch.json"
+cat "$tmp/watch.json" >>"$tmp/all.json"
+good "top into a pipe" "^coroutines 2, types 2, .*a second: spawned 0, resumed [0-9]+,.*fib +0x" top
+expect_frames() { [[ $(wc -l <"$tmp/out") -eq 2 ]]; }
+good "top as JSON" '^\{"seconds":.*"types":\[\{"name":"fib",.*"resumed_per_second":' -j top count 2 interval 1
+check "as many times as is said" expect_frames
+status=0
+script -qec "$TOOL top" /dev/null >"$tmp/screen" < <(sleep 2; printf q; sleep 20) || status=$?
+check_eq "top on a terminal ends with q" "$status $(grep -c 'coroutines 2' "$tmp/screen" | sed 's/[1-9].*/+/')" "0 +"
+
+fails "the same name" "'fib' is loaded already" prog load "$fib" dev lo
+good "unload one" - prog unload fib
+check_eq "its type is gone" "$(types_named fib)" 1
+send 7777 x 192.0.2.2
+good "the other runs" "^[^ ]+ +ops.*fib +suspended" co list
+good "its number is free again" "^fib: 2" prog load "$fib" dev lo
+good "unload both" - prog unload fib
+good "unload the second" - prog unload fib2
+check_eq "no type is left" "$(types_named fib)" 0
+good "no coroutine is left" "^none$" co list
+check "nothing is pinned" nothing_pinned
+check "the kernel holds none of it" kernel_is_as_before
+
+loaders=()
+for ((i = 0; i < 3; i++)); do
+	"$TOOL" prog load "$fib" name "fib$i" dev lo >"$tmp/fib$i" 2>&1 &
+	loaders+=($!)
+done
+status=0
+for pid in "${loaders[@]}"; do
+	wait "$pid" || status=$((status + 1))
+done
+check_eq "loaders at once find different numbers" "$status $(types_named fib)" "0 3"
+# What it is without --debugfs: without a look at who has which number.
+good "and so they do blindly" "^fib3: 2 programs" --debugfs "$tmp" prog load "$fib" name fib3 dev lo
+for ((i = 0; i < 4; i++)); do
+	run prog unload "fib$i"
+done
+check_eq "all are unloaded" "$(types_named fib)" 0
+good "load without attaching makes no type" "not attached$" prog load "$fib" noattach
+good "there is none" "^no types" co types
+good "unload that" - prog unload fib
+
+good "a type with a number of its own" "^tool_co_fixed: 1" prog load "$co_fixed"
+fails "which can only be loaded once" \
+	"tool_fixed_ops: ops id 0x1267 is taken by ops 'tool_fixed', already loaded\?" \
+	prog load "$co_fixed" name again
+good "unload it" - prog unload tool_co_fixed
+fails "a body that the module refuses" \
+	"refuses body tool_exits_earl: instruction [0-9]+: exit without bpf_costack_finish\(\): define it" \
+	prog load "$co_exit"
+expect "as JSON" 1 '^\{"error":"[^"]*refuses body tool_exits_earl: instruction' - -j prog load "$co_exit"
+fails "a type that the module refuses" \
+	"refuses ops 'tool_second': frame_size 65537 is out of range" prog load "$co_size"
+check_eq "nor is its companion there" "$(types_named tool_first)" 0
+fails "a helper that bodies must not call" \
+	"tool_helper: .*helper bpf_get_current_task.*costack.bpf.h says what a body may call" \
+	prog load "$co_helper"
+restrict=$(</proc/sys/kernel/dmesg_restrict)
+echo 1 >/proc/sys/kernel/dmesg_restrict
+via=(setpriv --bounding-set=-syslog --inh-caps=-syslog)
+fails "no right to read the kernel log" \
+	"refuses program tool_exits_early: .*the kernel log says why \(dmesg\)" prog load "$co_exit"
+via=()
+echo "$restrict" >/proc/sys/kernel/dmesg_restrict
+check "nothing of these is left" nothing_pinned
+check "the kernel is rid of them, too" kernel_is_as_before
+
+## Figures
+
 echo 1 >"$DEBUGFS/latency_enable"
 good "latency when it is measured" "latency" stats
 echo 0 >"$DEBUGFS/latency_enable"
 
 # Files as nobody should write them. The others are good, so that they are reached.
 mkdir "$tmp/debugfs"
-for f in stats classes contexts latency; do
+for f in stats classes contexts latency coroutines depth; do
 	cp "$DEBUGFS/$f" "$tmp/debugfs/$f"
 done
 cp "$tmp/debugfs/stats" "$tmp/stats.good"
 cp "$tmp/debugfs/classes" "$tmp/classes.good"
+cp "$tmp/debugfs/coroutines" "$tmp/coroutines.good"
+cp "$tmp/debugfs/depth" "$tmp/depth.good"
 good "copies of the files are as good" '"obtained"' -j --debugfs "$tmp/debugfs" stats
 wrong()
 {
@@ -579,6 +723,51 @@ wrong "too many columns" classes "line 2 is unreadable" < <(echo "costack-classe
 wrong "a row with fewer words" classes "line 3 is unreadable" \
 	<<<$'costack-classes: 1\na b c\n1 2'
 wrong "two columns of one name" classes "line 3 is unreadable" <<<$'costack-classes: 1\na a\n1 2'
+wrong "a figure that comes twice" stats "line 3 is unreadable" <<<$'costack-stats: 1\na: 1\na: 2'
+wrong "a figure in the place of a table" classes "line 4 is unreadable" \
+	<<<$'costack-classes: 1\nrows: 5\na: 6\na b'
+wrong "a figure that is called as the table" coroutines "line 4 is unreadable" \
+	<<<$'costack-coroutines: 1\na b\n1 2\nrows: 5'
+wrong "a row behind the figures with fewer words" coroutines "line 4 is unreadable" \
+	<<<$'costack-coroutines: 1\nid ops\nmore: 0\n7'
+wrong "a table without columns" depth "line 4 is unreadable" \
+	<<<$'costack-depth: 1\na b\n1 2\nstacks:'
+wrong "two names for a table" depth "line 2 is unreadable" <<<$'costack-depth: 1\na:\nb:\n1 2'
+wrong "two tables of one name" depth "line 5 is unreadable" \
+	<<<$'costack-depth: 1\na:\nx y\na:\nx y'
+odd() # NAME FILE STDOUT COMMAND... - the file is read, whatever it says
+{
+	cat >"$tmp/debugfs/$2"
+	good "$1" "$3" --debugfs "$tmp/debugfs" "${@:4}"
+	run -j --debugfs "$tmp/debugfs" "${@:4}"
+	cp "$tmp/$2.good" "$tmp/debugfs/$2"
+}
+columns="id ops state cpu age_ms resumes kept private"
+big_number=99999999999999999999999
+odd "more coroutines than are shown" coroutines "^id .*7 +fib .*and 12 more$" co list \
+	<<<"costack-coroutines: 1"$'\n'"$columns"$'\n7 fib new 0 1 1 1 0\nmore: 12'
+odd "of which stats shows some" coroutines "and 84 more" stats \
+	< <(echo "costack-coroutines: 1"; echo "$columns"; seq -f "%.0f fib new 0 1 1 1 0" 100)
+odd "coroutines: words in the place of numbers" coroutines "^id .*a +b +c" co list \
+	<<<"costack-coroutines: 1"$'\n'"$columns"$'\na b c d e f g h\nmore: many'
+odd "coroutines: numbers that are too large" coroutines "^id .*$big_number" co list \
+	<<<"costack-coroutines: 1"$'\n'"$columns"$'\n'"$big_number 1 2 -$big_number $big_number $big_number -5 $big_number"
+odd "coroutines: other columns" coroutines "^id " co list <<<$'costack-coroutines: 1\nx y\n1 2'
+odd "coroutines: none, and no table" coroutines "^none$" co list <<<"costack-coroutines: 1"
+odd "coroutines: a figure in the place of the table" coroutines "^none$" co list \
+	<<<$'costack-coroutines: 1\nrows: 5'
+odd "types: no table" depth "^no types$" co types <<<"costack-depth: 1"
+odd "types: figures in the place of tables" depth "^no types$" co types \
+	<<<$'costack-depth: 1\nrows: 5\nstacks: 6'
+odd "types: strange histograms" depth "x +0x1" co types \
+	<<<$'costack-depth: 1\nid name depth_ depth_x depth_99999999999999999999 live_256 depth_256\n0x1 x 1 1 1 1 -1'
+odd "top: other columns" depth "types 2" top <<<$'costack-depth: 1\nx y\n1 2\n3 4'
+odd "top: a figure in the place of the table" depth "types 0" top <<<$'costack-depth: 1\nrows: 5'
+rm "$tmp/debugfs/depth"
+fails "types: an older module" "there is no .*depth: use the tool and the module" \
+	--debugfs "$tmp/debugfs" co types
+fails "top, likewise" "there is no .*depth: use the tool and the module" --debugfs "$tmp/debugfs" top
+cp "$tmp/depth.good" "$tmp/debugfs/depth"
 rm "$tmp/debugfs/stats"
 mkfifo "$tmp/debugfs/stats"
 fails "stats: a FIFO" "cannot read .*stats" --debugfs "$tmp/debugfs" stats
@@ -601,6 +790,8 @@ source user/bash-completion/costack
 run prog load "$ops" name loaded
 check_eq "complete objects" "$(complete_words st)" "stats status "
 check_eq "complete commands" "$(complete_words -j prog l)" "list load "
+check_eq "complete commands of coroutine" "$(complete_words coroutine "")" "help list types "
+check_eq "complete words of top" "$(complete_words top i)" "interval "
 check_eq "complete options" "$(complete_words --d)" "--debug --debugfs "
 check_eq "complete names" "$(complete_words prog unload l)" "loaded "
 check_eq "complete programs" "$(complete_words prog attach loaded tool_s)" "tool_ssthresh "
@@ -612,7 +803,7 @@ unset -f complete
 
 missing=
 for word in $(run help; grep -o -e '--[a-z]*' <<<"$out" | sort -u) status 'prog load' 'prog attach' \
-	'prog list' 'prog follow' 'prog unload' stats; do
+	'prog list' 'prog follow' 'prog unload' 'coroutine list' 'coroutine types' stats top; do
 	grep -qF -e "${word//-/\\-}" user/costack.8 || missing+=" $word"
 done
 check_eq "the manual knows every option and command" "$missing" ""
