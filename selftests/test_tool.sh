@@ -591,6 +591,10 @@ good "types with numbers of their own" \
 	co types
 good "types as JSON" '^\{"types":\[\{"id":"0x[0-9a-f]+","name":"fib",.*"depth":\{"256":[0-9]+,.*"live":\{"256".*"stacks":\[\{"cpu":0,"for":"tasks_and_softirqs","size":[0-9]+,' \
 	-j co types
+first=$(awk '$2 == "fib" { print $1; exit }' "$DEBUGFS/depth")
+good "list shows whose is whose" \
+	"fib_ops .*struct_ops, type of coroutines 0x.*fib_ops .*struct_ops, type of coroutines 0x" prog list
+good "by the number" "\"name\":\"fib_ops\",[^}]*\"ops_id\":\"$first\"" -j prog list
 check_eq "two types" "$(types_named fib) $(awk '$2 == "fib" { print $1 }' "$DEBUGFS/depth" | sort -u | wc -l)" "2 2"
 check_eq "no spawn missed its type" "$(stat_of co_fail_type)" 0
 # Other packets may come between.

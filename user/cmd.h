@@ -82,6 +82,7 @@ bool module_has_btf(void);
 bool is_bpffs(const char *path);
 int need_rights(void);
 int need_bpffs(void);
+bool libbpf_loads_types(void);
 bool kernel_supported(char *release, size_t len);
 const char *read_line(const char *path, char *buf, size_t len);
 

@@ -11,6 +11,9 @@
 
 #define KFUNC_PREFIX	"bpf_costack_"
 
+/* ENOTSUPP, which only the kernel knows. */
+#define ENOTSUPP_KERNEL	524
+
 /* The name of a kfunc of costack that the object calls, or NULL. */
 static const char *calls_costack(const struct bpf_object *obj)
 {
@@ -91,6 +94,12 @@ int explain_load(const struct bpf_object *obj, const char *file, int err)
 			    file, kfunc);
 	if (kfunc && !module_has_btf())
 		return fail("the module costack has no BTF, so programs cannot call it: install pahole and the kernel's headers, then build and load it again");
+	if (ids_any() && !libbpf_loads_types())
+		return fail("libbpf %s cannot load the types of coroutines in %.200s: install libbpf 1.4 or newer",
+			    libbpf_version_string(), file);
+	if (ids_any() && err == -ENOTSUPP_KERNEL)
+		return fail("%.200s has coroutines, and this kernel has none: costack status says why",
+			    file);
 	said = klog_reason(obj);
 	if (*said)
 		return fail("the module refuses %s", said);

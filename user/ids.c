@@ -241,6 +241,16 @@ bool ids_may_change(const struct bpf_map *map)
 }
 
 /**
+ * ids_any() - are there types of coroutines in the object?
+ *
+ * Return: true if so.
+ */
+bool ids_any(void)
+{
+	return nr_types > 0;
+}
+
+/**
  * ids_fail() - say that the number of a type is taken
  * @map: its map
  *
@@ -258,4 +268,70 @@ int ids_fail(const struct bpf_map *map)
 		   name ? "'" : "");
 	json_object_put(depth);
 	return ret;
+}
+
+/* Offset of a member, or -1. @type: written: its type. */
+static long member_offset(const struct btf *btf, __u32 type_id, const char *member, __u32 *type)
+{
+	const struct btf_type *t = btf__type_by_id(btf, type_id);
+	const struct btf_member *m;
+	const char *name;
+	__u16 i;
+
+	if (!t || !btf_is_struct(t))
+		return -1;
+	for (i = 0, m = btf_members(t); i < btf_vlen(t); i++, m++) {
+		name = btf__name_by_offset(btf, m->name_off);
+		if (!name || strcmp(name, member))
+			continue;
+		*type = m->type;
+		return (long)(btf_member_bit_offset(t, i) / 8);
+	}
+	return -1;
+}
+
+/* The number in the value of such a map, which is a header and a struct costack_ops. */
+static __u32 id_in_value(const struct btf *btf, int fd, const struct bpf_map_info *info)
+{
+	int type_id = btf__find_by_name_kind(btf, "bpf_struct_ops_" OPS_TYPE, BTF_KIND_STRUCT);
+	char value[1024];
+	long data, off;
+	__u32 type, id, key = 0;
+
+	/* Behind those of the kernel numbers mean something else in each module. */
+	if (type_id <= 0 || (__u32)type_id != info->btf_vmlinux_value_type_id ||
+	    btf__type_by_id(btf, (__u32)type_id)->size != info->value_size ||
+	    info->value_size > sizeof(value))
+		return 0;
+	data = member_offset(btf, (__u32)type_id, "data", &type);
+	off = data < 0 ? -1 : member_offset(btf, type, "id", &type);
+	if (off < 0 || (size_t)(data + off) + sizeof(id) > info->value_size ||
+	    bpf_map_lookup_elem(fd, &key, value))
+		return 0;
+	memcpy(&id, value + data + off, sizeof(id));
+	return id;
+}
+
+/**
+ * ids_of_map() - the number of a type of coroutines that is loaded
+ * @fd: its struct_ops map
+ * @info: of that
+ *
+ * Return: the number, or 0: it is none, or not attached.
+ */
+__u32 ids_of_map(int fd, const struct bpf_map_info *info)
+{
+	struct btf *vmlinux, *btf = NULL;
+	__u32 id = 0;
+
+	if (info->type != BPF_MAP_TYPE_STRUCT_OPS || !module_has_btf())
+		return 0;
+	vmlinux = btf__load_vmlinux_btf();
+	if (vmlinux)
+		btf = btf__load_module_btf("costack", vmlinux);
+	if (btf)
+		id = id_in_value(btf, fd, info);
+	btf__free(btf);
+	btf__free(vmlinux);
+	return id;
 }

@@ -40,13 +40,19 @@ static void add_prog(struct json_object *obj, int fd)
 static void add_map(struct json_object *obj, int fd)
 {
 	struct bpf_map_info info = {};
-	__u32 len = sizeof(info);
+	__u32 len = sizeof(info), ops_id;
+	char text[16];
 
 	if (bpf_map_get_info_by_fd(fd, &info, &len))
 		return;
 	add_number(obj, "id", info.id);
 	add_type(obj, libbpf_bpf_map_type_str(info.type));
 	add_number(obj, "max_entries", info.max_entries);
+	ops_id = ids_of_map(fd, &info);
+	if (ops_id) {
+		snprintf(text, sizeof(text), "%#x", ops_id);
+		add_text(obj, "ops_id", text);
+	}
 }
 
 static void add_dev(struct json_object *obj, __u32 ifindex)
@@ -301,7 +307,7 @@ static void print_sub(struct json_object *obj, const char *key, const char *what
 	for (i = 0; i < json_object_array_length(list); i++) {
 		struct json_object *o = json_object_array_get_idx(list, i);
 		const char *attach = get_text(o, "attach"), *target = get_text(o, "target");
-		const char *mode = get_text(o, "mode");
+		const char *mode = get_text(o, "mode"), *ops_id = get_text(o, "ops_id");
 
 		printf("  %-5s %-24s id %-6s %s", what, get_text(o, "name"), get_text(o, "id"),
 		       get_text(o, "type"));
@@ -311,6 +317,8 @@ static void print_sub(struct json_object *obj, const char *key, const char *what
 			printf(" on %s", target);
 		if (*mode)
 			printf(" (%s)", mode);
+		if (*ops_id)
+			printf(", type of coroutines %s", ops_id);
 		if (!strcmp(what, "prog"))
 			printf(" loaded %s s ago", get_text(o, "age_seconds"));
 		putchar('\n');

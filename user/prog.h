@@ -19,6 +19,7 @@
 #include <limits.h>
 #include <net/if.h>
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #define NAME_LEN	64
@@ -82,7 +83,9 @@ int attach_pinned(const char *name, const char *only, const struct targets *t);
 int ids_assign(struct bpf_object *obj, bool again);
 bool ids_is_type(const struct bpf_map *map);
 bool ids_may_change(const struct bpf_map *map);
+bool ids_any(void);
 int ids_fail(const struct bpf_map *map);
+__u32 ids_of_map(int fd, const struct bpf_map_info *info);
 
 /* klog.c */
 void klog_start(void);

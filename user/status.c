@@ -172,11 +172,6 @@ static bool is_registered(int type_id)
 }
 #endif
 
-static bool libbpf_loads_types(void)
-{
-	return libbpf_major_version() > 1 || libbpf_minor_version() >= 4;
-}
-
 static void check_coroutines(const struct btf *btf)
 {
 	char missing[1024] = "", is[1152], why[128] = "";
@@ -187,9 +182,10 @@ static void check_coroutines(const struct btf *btf)
 
 	if (has_type && (id <= 0 || !is_registered(id))) {
 		klog_find("no coroutines on this kernel", why, sizeof(why));
-		snprintf(is, sizeof(is), "not on this kernel%.100s", why);
+		why[strcspn(why, ";")] = '\0';
+		snprintf(is, sizeof(is), "not on this kernel%s", why);
 		check_one("coroutines", false, true, is,
-			  "stacks and frames work; bodies want x86-64 without PREEMPT_RT");
+			  "they want x86-64 without PREEMPT_RT; stacks and frames work without");
 	} else if (!has_type || *missing) {
 		snprintf(is, sizeof(is), "missing:%s%s", has_type ? "" : " struct costack_ops",
 			 missing);

@@ -8,6 +8,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <bpf/libbpf.h>
 #include <linux/capability.h>
 #include <linux/magic.h>
 #include <sys/syscall.h>
@@ -69,6 +70,16 @@ bool kernel_supported(char *release, size_t len)
 		return false;
 	snprintf(release, len, "%s", u.release);
 	return major > 6 || (major == 6 && minor >= 12);
+}
+
+/**
+ * libbpf_loads_types() - is libbpf new enough for types of coroutines?
+ *
+ * Return: true from 1.4 on, which knows the struct_ops of modules.
+ */
+bool libbpf_loads_types(void)
+{
+	return libbpf_major_version() > 1 || libbpf_minor_version() >= 4;
 }
 
 static bool have_cap(int cap)
