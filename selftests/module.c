@@ -104,6 +104,13 @@ void stats_read(struct stats *stats)
 	READ(fail_limit);
 	READ(fail_nomem);
 	READ(fail_empty);
+	READ(co_spawned);
+	READ(co_resumed);
+	READ(co_cancelled);
+	READ(co_busy);
+	READ(co_fail_type);
+	READ(co_fail_limit);
+	READ(co_fail_memory);
 #undef READ
 	free(text);
 }
@@ -189,6 +196,29 @@ bool wait_live(long long want)
 			return false;
 		sleep_ms(5);
 	}
+}
+
+static long long coroutines(void)
+{
+	char *text = read_file(DEBUGFS "coroutines"), *rest = text, *line;
+	long long n = 0;
+
+	while (rest && (line = strsep(&rest, "\n")))
+		n += *line >= '0' && *line <= '9';
+	free(text);
+	return n;
+}
+
+bool wait_coroutines(long long want)
+{
+	long long end = now_ms() + 5000;
+
+	while (coroutines() != want) {
+		if (now_ms() > end)
+			return false;
+		sleep_ms(5);
+	}
+	return true;
 }
 
 void wait_refilled(void)

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Loads annotated programs one by one and looks at what the verifier says. */
+/*
+ * Loads annotated programs one by one and looks at what the verifier says, and the
+ * module, in the kernel's log.
+ */
 #include <regex.h>
 #include <stdlib.h>
 #include <bpf/btf.h>
@@ -14,14 +17,17 @@
  * @marked: it has any
  * @failure: the verifier refuses it
  * @since: first kernel version that takes it nevertheless; 0: none
+ * @needs: first kernel version that has what it calls; 0: any has
  * @run: it is run
  * @retval: what it returns then
- * @msg: texts of the log, by the order in the source; NULL between
+ * @klog: text of the kernel's log
+ * @msg: texts of the verifier's log, by the order in the source; NULL between
  */
 struct spec {
 	bool marked, failure, run;
-	unsigned int since;
+	unsigned int since, needs;
 	int retval;
+	const char *klog;
 	const char *msg[MAX_MSGS];
 	unsigned int order[MAX_MSGS];
 	int nr_msgs;
@@ -62,11 +68,15 @@ static void read_spec(const struct btf *btf, const char *func, struct spec *spec
 		tag = strchr(tag + 5, ':') + 1;
 		if (!strncmp(tag, "msg=", 4)) {
 			add_msg(spec, order, tag + 4);
+		} else if (!strncmp(tag, "klog=", 5)) {
+			spec->klog = tag + 5;
 		} else if (!strncmp(tag, "retval=", 7)) {
 			spec->run = true;
 			spec->retval = strtol(tag + 7, NULL, 0);
 		} else if (!strcmp(tag, "failure")) {
 			spec->failure = true;
+		} else if (sscanf(tag, "needs=%u.%u", &major, &minor) == 2) {
+			spec->needs = KERNEL(major, minor);
 		} else if (sscanf(tag, "success_since=%u.%u", &major, &minor) == 2) {
 			spec->failure = true;
 			spec->since = KERNEL(major, minor);
@@ -145,7 +155,7 @@ static void check_log(const char *name, const struct spec *spec, const char *log
 	const char *pos = log;
 	int i;
 
-	if (!spec->nr_msgs)
+	if (!spec->nr_msgs && !spec->klog)
 		test_fail(name, 0, "no message is given to look for");
 	for (i = 0; i < spec->nr_msgs; i++) {
 		pos = find_msg(pos, spec->msg[i]);
@@ -157,6 +167,33 @@ static void check_log(const char *name, const struct spec *spec, const char *log
 	}
 }
 
+static void check_klog(const char *name, const struct spec *spec, int klog)
+{
+	char *text = klog_end(klog);
+
+	if (spec->klog && (!text || !find_msg(text, spec->klog))) {
+		test_fail(name, 0, "no '%s' in the kernel log, but", spec->klog);
+		test_note("%s", text ?: "nothing");
+	}
+	free(text);
+}
+
+/*
+ * A struct_ops program is loaded if the map is made that has it, whatever is said of the
+ * program: for bodies, the one that COSTACK_OPS() gave its name.
+ */
+static void set_autoload(struct bpf_object *obj, struct bpf_program *prog, bool load)
+{
+	struct bpf_map *map;
+	char name[128];
+
+	bpf_program__set_autoload(prog, load);
+	snprintf(name, sizeof(name), "%s_ops", bpf_program__name(prog));
+	map = bpf_object__find_map_by_name(obj, name);
+	if (map && bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS)
+		bpf_map__set_autocreate(map, load);
+}
+
 static void load_one(const void *elf, size_t size, const char *name, const struct spec *spec,
 		     char *log)
 {
@@ -164,13 +201,14 @@ static void load_one(const void *elf, size_t size, const char *name, const struc
 		    .kernel_log_size = LOG_SIZE, .kernel_log_level = 1);
 	struct bpf_object *obj = bpf_object__open_mem(elf, size, &opts);
 	struct bpf_program *prog;
-	int err;
+	int err, klog;
 
 	if (!ASSERT_PTR(obj))
 		return;
 	bpf_object__for_each_program(prog, obj)
-		bpf_program__set_autoload(prog, !strcmp(bpf_program__name(prog), name));
+		set_autoload(obj, prog, !strcmp(bpf_program__name(prog), name));
 	log[0] = 0;
+	klog = klog_begin();
 	err = bpf_object__load(obj);
 	if (test_verbose)
 		test_note("%s", log);
@@ -183,7 +221,10 @@ static void load_one(const void *elf, size_t size, const char *name, const struc
 		test_fail(name, 0, "is not refused");
 	} else {
 		check_log(name, spec, log);
+		check_klog(name, spec, klog);
+		klog = -1;
 	}
+	free(klog_end(klog));
 	bpf_object__close(obj);
 }
 
@@ -201,7 +242,7 @@ static struct bpf_object *load_good(const void *elf, size_t size)
 		return NULL;
 	bpf_object__for_each_program(prog, obj) {
 		read_spec(bpf_object__btf(obj), bpf_program__name(prog), &spec);
-		bpf_program__set_autoload(prog, spec.marked && !spec.failure);
+		set_autoload(obj, prog, spec.marked && !spec.failure);
 	}
 	if (bpf_object__load(obj)) {
 		bpf_object__close(obj);
@@ -225,7 +266,9 @@ void run_tests(const void *elf, size_t size)
 			read_spec(bpf_object__btf(obj), name, &spec);
 			if (!spec.marked || !subtest_begin("%s", name))
 				continue;
-			if (good && !spec.failure)
+			if (spec.needs > kernel_version())
+				test_skip("this kernel has no such function");
+			else if (good && !spec.failure)
 				run_loaded(good, name, &spec);
 			else
 				load_one(elf, size, name, &spec, log);

@@ -156,6 +156,8 @@ static void check_invariants(void)
 		stats_read(&stats);
 		test_fail("invariant", 0, "%lld stacks are held by nobody", stats.live);
 	}
+	if (!wait_coroutines(0))
+		test_fail("invariant", 0, "a coroutine is left");
 	stats_read(&stats);
 	if (stats.live + stats.cached != stats.obtained - stats.returned) {
 		wait_still();	/* the worker may have been at it */

@@ -164,6 +164,8 @@ struct stats {
 	long long obtained_bytes, returned_bytes, live_bytes, cached_bytes;
 	long long limit_bytes, allocs, frees, hits, misses, refilled, trimmed;
 	long long fail_size, fail_flags, fail_limit, fail_nomem, fail_empty;
+	long long co_spawned, co_resumed, co_cancelled, co_busy;
+	long long co_fail_type, co_fail_limit, co_fail_memory;
 };
 
 struct class_stats {
@@ -201,6 +203,8 @@ long long contexts_allocs(const struct context_stats *row);
 #define PATIENCE_MS	30000
 /* Waits until @want stacks are held: programs and maps go away a little later. */
 bool wait_live(long long want);
+/* Waits until there are @want coroutines, those that a worker is to cancel included. */
+bool wait_coroutines(long long want);
 /* Waits until the refill worker has nothing to do. */
 void wait_refilled(void);
 /* Waits until nothing is obtained or returned any more: the figures agree. */
@@ -226,6 +230,9 @@ void sleep_ms(long ms);
 int write_file(const char *path, const char *text);
 char *read_file(const char *path);
 bool lsm_is_active(void);
+/* What the kernel says in between; the text is to be freed, NULL when there is none. */
+int klog_begin(void);
+char *klog_end(int klog);
 /*
  * Runs a perf_event program in the timer interrupt of a CPU. Not a tracepoint in that
  * interrupt: to switch one on and off patches code that all CPUs are about to run,

@@ -121,6 +121,42 @@ char *read_file(const char *path)
 	return text;
 }
 
+int klog_begin(void)
+{
+	int klog = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	if (klog >= 0)
+		lseek(klog, 0, SEEK_END);
+	return klog;
+}
+
+char *klog_end(int klog)
+{
+	char record[8192], *text = NULL, *line, *more;
+	size_t len = 0, size;
+	ssize_t n;
+
+	if (klog < 0)
+		return NULL;
+	while ((n = read(klog, record, sizeof(record) - 1)) > 0 || (n < 0 && errno == EPIPE)) {
+		record[max(n, 0)] = 0;
+		line = strchr(record, ';');
+		if (!line++)
+			continue;
+		size = strcspn(line, "\n");
+		more = realloc(text, len + size + 2);
+		if (!more)
+			break;
+		text = more;
+		memcpy(text + len, line, size);
+		len += size;
+		text[len++] = '\n';
+		text[len] = 0;
+	}
+	close(klog);
+	return text;
+}
+
 bool lsm_is_active(void)
 {
 	char dir[] = "/tmp/costack.XXXXXX", path[64], *text;

@@ -6,8 +6,10 @@
  * __success		the verifier takes the program
  * __failure		the verifier refuses it
  * __success_since(v)	refused by kernels before version v, taken from there on
+ * __needs(v)		skipped by kernels before version v, which lack what it calls
  * __msg(text)		the log of the refusal has this text, after the texts of the
  *			__msg before; {{...}} is an extended regular expression
+ * __klog(text)		the kernel's log has this text then, as __msg
  * __retval(n)		it is taken, and returns n when it is run by itself
  */
 #ifndef __COSTACK_MISC_H
@@ -20,7 +22,9 @@
 #define __success	__test_tag("success")
 #define __failure	__test_tag("failure")
 #define __success_since(v) __test_tag("success_since=" #v)
+#define __needs(v)	__test_tag("needs=" #v)
 #define __msg(text)	__test_tag("msg=" text)
+#define __klog(text)	__test_tag("klog=" text)
 #define __retval(n)	__test_tag("retval=" #n)
 
 /* kfuncs of the kernel */
@@ -30,5 +34,20 @@ extern void bpf_preempt_disable(void) __weak __ksym;
 extern void bpf_preempt_enable(void) __weak __ksym;
 extern void *bpf_obj_new_impl(u64 local_type_id, void *meta) __weak __ksym;
 extern void bpf_obj_drop_impl(void *obj, void *meta) __weak __ksym;
+
+/*
+ * BODY(name, annotations) { ... } - a type of coroutines, called "test", whose body has
+ * the argument `arg`
+ */
+#define BODY(_name, ...)							\
+	__VA_ARGS__ int _name(unsigned long long *ctx);				\
+	TEST_OPS(_name);							\
+	COSTACK_BODY(_name, u64 arg)
+
+#define TEST_OPS(_name)								\
+	SEC(".struct_ops.link")							\
+	struct costack_ops _name##_ops = {					\
+		.body = (void *)_name, .name = "test", .id = COSTACK_ID(#_name),	\
+	}
 
 #endif /* __COSTACK_MISC_H */
