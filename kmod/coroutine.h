@@ -56,10 +56,13 @@
  * struct costack_self - a coroutine as its body has it
  * @id: number, unique
  * @value: what the last resume passed
+ * @not_scalars: nothing. To the verifier a struct of numbers alone is memory, and it would
+ *	take any of a program's own in the place of one of these
  */
 struct costack_self {
 	u64 id;
 	u64 value;
+	void *not_scalars[0];
 };
 
 /* States beyond &enum costack_state, and events beyond &enum costack_event. */
