@@ -42,7 +42,7 @@ typedef __s64 s64;
  * @run: the function
  * @params: parameters that the module is to be loaded with
  * @cpus: CPUs it needs; skipped with fewer
- * @manual: run only when it is named in full: it brings the machine down
+ * @manual: run only when it is named in full: it brings the machine down, or takes long
  * @next: list of all
  */
 struct test {
