@@ -8,14 +8,14 @@
 # only when something passed and nothing failed.
 #
 # Environment: KERNELS (default "6.12 7.3"), TEST_SECONDS (limit of one guest,
-# default 1800), COSTACK_CACHE.
+# default 3600), COSTACK_CACHE.
 set -uo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 vm=$here/vm/vm.sh
 cache=${COSTACK_CACHE:-/var/cache/costack}
 read -r -a kernels <<<"${KERNELS:-6.12 7.3}"
-seconds=${TEST_SECONDS:-1800}
+seconds=${TEST_SECONDS:-3600}
 
 passed=0
 failed=0
