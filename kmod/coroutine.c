@@ -218,7 +218,7 @@ struct costack_co *costack_co_spawn(u32 id, u64 arg, enum costack_mode mode,
 		co->dense = true;
 	}
 	preempt_enable();
-	if (unlikely(nr % COSTACK_WATCH_PERIOD == 1 || !READ_ONCE(type->depth_max)))
+	if (unlikely(nr % COSTACK_WATCH_PERIOD == 1))
 		co->slow |= COSTACK_SLOW_WATCH;
 	if (unlikely(READ_ONCE(costack_depth_all)))
 		co->slow |= COSTACK_SLOW_WATCH_ALL;
@@ -418,8 +418,10 @@ static noinline int costack_co_slow_leg(struct costack_co *co)
 {
 	struct costack_estack *es = co->estack;
 	bool fresh = co->slow & COSTACK_SLOW_FRESH;
+	/* Of each type the first that runs is, too. */
 	bool watch = co->slow & COSTACK_SLOW_WATCH_ALL ||
-		     (co->slow & COSTACK_SLOW_WATCH && is_power_of_2(co->resumes));
+		     (co->slow & COSTACK_SLOW_WATCH && is_power_of_2(co->resumes)) ||
+		     (fresh && !READ_ONCE(co->type->depth_max));
 	u64 *low = (u64 *)es->low;
 
 	if (watch) {
