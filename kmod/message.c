@@ -86,6 +86,9 @@ void costack_message_copy_packet(const struct costack_message *msg, void *to, u3
 {
 	const struct sk_buff *skb = msg->from;
 
+	/* Of a message that nothing is left of, the packet may be gone. */
+	if (!n)
+		return;
 	if (msg->kind == COSTACK_MSG_XDP)
 		costack_xdp_copy(msg->from, msg->pos, to, n);
 	else if (likely(msg->pos + n <= skb_headlen(skb)))
