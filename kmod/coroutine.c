@@ -657,6 +657,9 @@ int costack_co_cancel(struct costack_co *co)
 	if (unlikely(in_nmi()))
 		return -EOPNOTSUPP;
 	WRITE_ONCE(co->cancelled, true);
+	/* One that never ran needs no execution stack to end, which may be in use. */
+	if (cmpxchg(&co->state, COSTACK_NEW, COSTACK_FINISHED) == COSTACK_NEW)
+		return 0;
 	ret = costack_co_end(co, NULL, false);
 	return ret == -ESRCH ? 0 : ret;
 }
@@ -670,9 +673,13 @@ int costack_co_cancel(struct costack_co *co)
  */
 int costack_co_state(const struct costack_co *co)
 {
-	if (READ_ONCE(co->type)->dead)
-		return -ESTALE;
-	return costack_co_get_state(co);
+	bool dead;
+
+	/* A sleepable program holds off nobody who frees a type. */
+	rcu_read_lock();
+	dead = READ_ONCE(READ_ONCE(co->type)->dead);
+	rcu_read_unlock();
+	return dead ? -ESTALE : costack_co_get_state(co);
 }
 
 /**
