@@ -158,15 +158,6 @@ extern __s64 bpf_costack_counter(__u32 id) __weak __ksym;
  * cond_break measure time on newer kernels, and a suspended body's time passes too.
  */
 
-/*
- * struct costack_co - handle of a coroutine. Opaque, refcounted; in a map's value:
- * struct costack_co __kptr *co; taking it out with bpf_kptr_xchg() makes it nobody
- * else's. A coroutine whose last reference goes, with a deleted element, say, is
- * cancelled by a worker a moment later.
- */
-struct costack_co {
-} __attribute__((preserve_access_index));
-
 /**
  * struct costack_self - what a body has of its coroutine; read-only
  * @id: number of the coroutine, unique since the module was loaded
@@ -178,6 +169,17 @@ struct costack_co {
 struct costack_self {
 	__u64 id;
 	__u64 value;
+} __attribute__((preserve_access_index));
+
+/*
+ * struct costack_co - handle of a coroutine. Refcounted; in a map's value:
+ * struct costack_co __kptr *co; taking it out with bpf_kptr_xchg() makes it nobody
+ * else's. A coroutine whose last reference goes, with a deleted element, say, is
+ * cancelled by a worker a moment later. co->self.id can be read: what is in a map may
+ * be another coroutine than the one that was put there.
+ */
+struct costack_co {
+	struct costack_self self;
 } __attribute__((preserve_access_index));
 
 /**
