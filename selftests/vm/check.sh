@@ -242,6 +242,9 @@ check_probe
 check_scan
 check_inside
 guest 0 "a clean run passes" -- true
+# shellcheck disable=SC2016
+guest 0 "with a clock of instructions an idle guest does not wait" --icount -t 180 -- \
+	sh -c '[ $(nproc) -eq 1 ] && sleep 3600'
 guest 124 "the time limit ends a run" -t 15 -- sleep 1000
 says 'time limit' stderr "and says so"
 guest 126 "a warning of the kernel fails a run" -- sh -c 'echo "WARNING: planted" >/dev/kmsg'

@@ -100,14 +100,14 @@ qemu()
 export -f qemu
 export ROOT
 
-# processor ACCEL - the options that choose it
+# processor ACCEL - the options that choose it; icount: a clock that counts instructions
 processor()
 {
-	if [[ $1 == kvm ]]; then
-		echo "-accel kvm -cpu host"
-	else
-		echo "-accel tcg,thread=multi -cpu max"
-	fi
+	case $1 in
+	kvm) echo "-accel kvm -cpu host" ;;
+	tcg) echo "-accel tcg,thread=multi -cpu max" ;;
+	icount) echo "-accel tcg,thread=single -cpu max -icount shift=0,sleep=off" ;;
+	esac
 }
 
 # probe ACCEL - does it boot the kernel? /dev/kvm may open, and even run a few
@@ -262,7 +262,11 @@ prepare_kernel()
 prepare_guest()
 {
 	prepare_kernel "$1"
-	accelerator
+	if [[ $ICOUNT == y ]]; then
+		ACCEL=icount
+	else
+		accelerator
+	fi
 	guest_tree "$1" "$2"
 }
 

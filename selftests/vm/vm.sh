@@ -50,6 +50,8 @@ usage()
 	  --expect-splat REGEX pass only if the kernel's log has a line like this; for a
 	                       test that plants a bug
 	  --no-build           the tree as it is, not built
+	  --icount             one CPU, emulated, whose clock counts instructions: a
+	                       nanosecond is one
 
 	Status: that of CMD; $EX_TIME time limit, $EX_NO_STATUS panic or hang (no status came back),
 	$EX_SPLAT a fault in the kernel's log, $EX_LAB the laboratory or the build failed, $EX_USAGE usage.
@@ -75,18 +77,17 @@ parse_options()
 	local allowed=$1 opt
 	shift
 
-	KERNEL='' CPUS=2 MEM=1G SECONDS_LIMIT=600 OUT='' EXPECT='' BUILD=y
+	KERNEL='' CPUS=2 MEM=1G SECONDS_LIMIT=600 OUT='' EXPECT='' BUILD=y ICOUNT=n
 	GUEST_ENV=() CMD=()
 	while [[ $# -gt 0 ]]; do
 		opt=$1
 		[[ $opt != -- ]] || break
 		[[ $opt == -* ]] || usage_error "unexpected '$opt'"
 		[[ " $allowed " == *" $opt "* ]] || usage_error "unknown option '$opt'"
-		if [[ $opt == --no-build ]]; then
-			BUILD=n
-			shift
-			continue
-		fi
+		case $opt in
+		--no-build) BUILD=n; shift; continue ;;
+		--icount) ICOUNT=y; shift; continue ;;
+		esac
 		[[ $# -ge 2 ]] || usage_error "option '$opt' needs a value"
 		case $opt in
 		-k) KERNEL=$2; known_kernel "$2" ;;
@@ -137,7 +138,8 @@ cmd_run()
 {
 	local status=0 kept
 
-	parse_options "-k -c -m -t -o -e --expect-splat --no-build" "$@"
+	parse_options "-k -c -m -t -o -e --expect-splat --no-build --icount" "$@"
+	[[ $ICOUNT == n ]] || CPUS=1
 	[[ ${#CMD[@]} -gt 0 ]] || usage_error "run needs '-- CMD...'"
 	KERNEL=${KERNEL:-${KERNELS_KNOWN[0]}}
 	if [[ -n $OUT ]]; then
