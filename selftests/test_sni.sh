@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# bpf/sni.bpf.o against what a network can do to it: demo/adverse.py sends it.
+# bpf/sni.bpf.o, sni_frames.bpf.o and sni_plain.bpf.o against what a network can do to
+# them: demo/adverse.py sends it.
 set -euo pipefail
 shopt -s lastpipe
 
@@ -10,7 +11,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 top=$selftests/..
 costack=$top/user/costack
-pins=/sys/fs/bpf/costack/sni
+pins=/sys/fs/bpf/costack
 swap=/sys/fs/bpf/costack-sni-swap
 tmp=
 follower=
@@ -19,8 +20,10 @@ cleanup()
 {
 	[[ -z $follower ]] || kill -CONT "$follower" 2>/dev/null || true
 	[[ -z $follower ]] || kill "$follower" 2>/dev/null || true
-	rm -f "$swap"
-	[[ ! -e $pins ]] || "$costack" prog unload sni || true
+	rm -rf "$swap"
+	for version in sni sni_frames sni_plain; do
+		[[ ! -e $pins/$version ]] || "$costack" prog unload "$version" || true
+	done
 	ip link del sni0 2>/dev/null || true
 	ip tuntap del snitun mode tun 2>/dev/null || true
 	[[ -z $tmp ]] || rm -rf "$tmp"
@@ -48,11 +51,12 @@ fi
 trap cleanup EXIT
 tmp=$(mktemp -d)
 
-# play PARAMETER... [-- MODE] - the module with these parameters, the program at work,
-# and what adverse.py has against it
+# play VERSION PARAMETER... [-- MODE] - the module with these parameters, the program at
+# work, and what adverse.py has against it
 play()
 {
-	local line mode=()
+	local version=$1 line mode=()
+	shift
 
 	if [[ ${*: -2:1} == -- ]]; then
 		mode=("${*: -1}")
@@ -60,25 +64,27 @@ play()
 	fi
 	unload
 	load "$@"
-	"$costack" prog load "$top/bpf/sni.bpf.o" dev sni0 dev snitun dev lo >/dev/null
-	bpftool prog load "$OUTPUT/sni_swap.bpf.o" $swap map name flows pinned $pins/maps/flows
+	"$costack" prog load "$top/bpf/$version.bpf.o" dev sni0 dev snitun dev lo >/dev/null
+	[[ $version == sni_plain ]] ||
+		bpftool prog loadall "$OUTPUT/sni_swap.bpf.o" $swap \
+			map name "${version}_flows" pinned "$pins/$version/maps/flows"
 	: >"$tmp/events"
-	"$costack" -j prog follow sni >"$tmp/events" &
+	"$costack" -j prog follow "$version" >"$tmp/events" &
 	follower=$!
-	python3 -B "$selftests/demo/adverse.py" sni1 snitun $pins $swap "$tmp/events" $follower \
-		"${mode[@]}" 2>&1 | while IFS= read -r line; do
+	python3 -B "$selftests/demo/adverse.py" "$version" sni1 snitun "$pins/$version" $swap \
+		"$tmp/events" $follower "${mode[@]}" 2>&1 | while IFS= read -r line; do
 		case $line in
-		"ok "*) ok "${line#ok }" ;;
-		"not ok "*) not_ok "${line#not ok }" ;;
+		"ok "*) ok "$version: ${line#ok }" ;;
+		"not ok "*) not_ok "$version: ${line#not ok }" ;;
 		*) echo "# ${line#\# }" ;;
 		esac
-	done || not_ok "adverse.py ${mode[*]} was run to its end"
+	done || not_ok "$version: adverse.py ${mode[*]} was run to its end"
 	kill "$follower"
 	wait "$follower" || true
 	follower=
-	rm "$swap"
-	check "unload" "$costack" prog unload sni
-	check "no stack is left" live_is_0
+	rm -rf "$swap"
+	check "$version: unload" "$costack" prog unload "$version"
+	check "$version: no stack is left" live_is_0
 }
 
 # IPv6 off: what the kernel says of itself there is not for us.
@@ -90,7 +96,8 @@ ip link set sni1 up
 modprobe tun
 ip tuntap add snitun mode tun
 
-play
-# 1 MB, all of it for stacks of 32 KB.
-play limit_mb=1 guard_reserve=0 reserve=0,0,0,0,0,0,0,0 -- scarce
+# 1 MB, all of it for what the program takes.
+scarce=(limit_mb=1 guard_reserve=0 co_reserve=0 "reserve=0,0,0,0,0,0,0,0" -- scarce)
+play sni_frames
+play sni_frames "${scarce[@]}"
 ktap_end

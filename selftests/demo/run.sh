@@ -201,9 +201,9 @@ insmod kmod/costack.ko || die "cannot load the module"
 $tool status >"$tmp/status" || die "$(cat "$tmp/status")"
 network
 server
-$tool prog load bpf/sni.bpf.o dev tls0 || die "cannot load the example"
+$tool prog load bpf/sni_frames.bpf.o dev tls0 || die "cannot load the example"
 : >"$tmp/events"
-$tool -j prog follow sni >"$tmp/events" &
+$tool -j prog follow sni_frames >"$tmp/events" &
 follower=$!
 
 tcpdump -q -i tls0 -U --immediate-mode -w "$tmp/capture" tcp >/dev/null 2>"$tmp/tcpdump.log" &
@@ -234,7 +234,7 @@ for file in stats classes contexts; do
 	column -t -s ' ' "/sys/kernel/debug/costack/$file" 2>/dev/null ||
 		cat "/sys/kernel/debug/costack/$file"
 done
-$tool prog unload sni || wrong "cannot unload the example"
+$tool prog unload sni_frames || wrong "cannot unload the example"
 for ((tries = 0; tries < 50; tries++)); do
 	[[ $(stat_of live) -eq 0 ]] && break
 	sleep 0.1

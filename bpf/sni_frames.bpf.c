@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * Which servers do TLS clients ask for? For each new TCP connection that an
- * interface sees, on any port, the server name in its ClientHello.
+ * What sni.bpf.c does, with stacks but without a stack switch: works also where there are
+ * no coroutines.
  *
- *	costack prog load sni.bpf.o dev eth0 --follow
+ *	costack prog load sni_frames.bpf.o dev eth0 --follow
  *
- * A ClientHello does not fit into a packet any more: post-quantum key shares and a
- * handful of extensions are more than 1,500 bytes, and clients cut it up on
- * purpose. So it has to be put together, up to 16 KB of it, and parsed, over
- * packets and over runs of this program: 32 KB of state for each connection,
- * and 512 bytes of BPF stack. Here the state lies on a costack, taken at the
- * connection's first data, kept in an LRU map between its packets, and given
- * back at its end, whichever way that comes:
+ * The ClientHello is put together, up to 16 KB of it, and parsed, over packets and over
+ * runs of this program: 32 KB of state for each connection, and 512 bytes of BPF
+ * stack. Here the state lies on a costack, taken at the connection's first data, kept in
+ * an LRU map between its packets, and given back at its end, whichever way that comes:
  *
  *	0		struct conn	what is known of the connection
  *	RECORDS_AT	struct records	a coroutine that takes the ClientHello out of
@@ -20,123 +17,22 @@
  *			struct name	... and the one it calls for the server name
  *	STREAM_AT	the client's bytes, each where its sequence number puts it
  *
- * Traffic is never changed or held up. What the program sees is counted in
- * sni_counters, so that each connection is accounted for: flows are found, or
- * one of the causes after it, or still here, or evicted from the map.
+ * Functions that wait keep their locals and their place in frames on it, and return; with
+ * the next packet they are called again and go on.
  *
- * Limitations: watches, and does not judge. Checksums, windows and the sequence
- * numbers of RST and FIN are not looked at; where segments overlap that wait for
- * an earlier one, the last wins; IP fragments are counted, not put together. With
- * Encrypted ClientHello the name is that of the outer hello.
+ * Limitations: as of sni.bpf.c.
  */
 #include "vmlinux.h"
-#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 #include "costack.bpf.h"
-#include "costack_event.h"
+#include "sni.bpf.h"
 
-#define ENOSPC		28
-#define AF_INET		2
-#define AF_INET6	10
-#define ETH_P_IP	0x0800
-#define ETH_P_IPV6	0x86dd
-
-#define INGRESS		0
-#define EGRESS		1
-
-#define FLOWS_MAX	1024		/* followed at once; with data: 32 KB each */
 #define STACK_SIZE	32768
 #define RECORDS_AT	512
 #define PARSER_AT	520
-#define STREAM_AT	640
+#define STREAM_AT	640		/* has STREAM_MAX bytes, and a SLICE */
 #define HELLO_AT	(STREAM_AT + RECORD_HEADER)
-#define SLICE		256		/* of the stream, copied at once */
-#define STREAM_MAX	(STACK_SIZE - STREAM_AT - SLICE)
-#define EARLY_MAX	8		/* gaps in the stream, at once */
-#define EXTHDRS_MAX	8
-
-/* TLS: RFC 8446, 4 and 5.1; RFC 6066, 3 */
-#define RECORD_HANDSHAKE	22
-#define RECORD_HEADER		5
-#define RECORD_MAX		16384
-#define CLIENT_HELLO		1
-#define HELLO_HEADER		4
-#define HELLO_MAX		16384	/* with its header */
-#define VERSION_RANDOM		34
-#define EXTENSION_SERVER_NAME	0
-#define SERVER_NAME_HEADER	5	/* list length, type, name length */
-#define SERVER_NAME_HOST	0
-
-char LICENSE[] SEC("license") = "GPL";
-
-extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym;
-
-/**
- * struct sni_counters - what happened since the program was loaded
- * @flows: connections that began
- * @found: names reported
- * @no_event: names found, but the ring buffer was full
- * @no_name: ClientHellos that name no server
- * @not_tls: connections that do not begin with a ClientHello
- * @malformed: ClientHellos that contradict themselves, or have absurd lengths
- * @too_long: ClientHellos of more than 16 KB, or cut into too many records
- * @closed: FIN or RST came before any of the above
- * @restarted: a new SYN came before any of the above
- * @no_stack: there was no stack for the connection
- * @stale: the stack found was another connection's
- * @busy: packets not looked at: another CPU was at the same connection
- * @repeated: packets that brought nothing new
- * @early: packets that came before an earlier part of the stream
- * @no_room: packets too early to be kept
- * @fragments: IP fragments
- * @bad_packets: packets whose headers or lengths are wrong
- */
-struct sni_counters {
-	__u64 flows;
-	__u64 found;
-	__u64 no_event;
-	__u64 no_name;
-	__u64 not_tls;
-	__u64 malformed;
-	__u64 too_long;
-	__u64 closed;
-	__u64 restarted;
-	__u64 no_stack;
-	__u64 stale;
-	__u64 busy;
-	__u64 repeated;
-	__u64 early;
-	__u64 no_room;
-	__u64 fragments;
-	__u64 bad_packets;
-} sni_counters;
-
-#define count(what) __sync_fetch_and_add(&sni_counters.what, 1)
-
-/* The connection has shown what it is: count it, and be done with it. */
-#define OVER (-1)
-#define over(cause) ({ count(cause); OVER; })
-
-/* The connection as its client sends it. */
-struct flow_key {
-	__u8 saddr[16];
-	__u8 daddr[16];
-	__be16 sport;
-	__be16 dport;
-	__u32 family;
-};
-
-/* What matters of a packet. @seq is that of its data, also in a SYN. */
-struct packet {
-	struct flow_key key;
-	__u32 seq;
-	__u32 at;
-	__u32 len;
-	bool syn;
-	bool ack;
-	bool end;
-};
 
 enum flow_state {
 	FLOW_OPEN,	/* no data yet, and no stack */
@@ -157,38 +53,25 @@ struct {
 	__type(value, struct flow);
 } flows SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 20);
-} events SEC(".maps");
-
-/* Bytes @from to @to of the stream are here; none if @to is 0. */
-struct range {
-	__u32 from;
-	__u32 to;
-};
-
 /**
  * struct conn - a connection, first on its costack
  * @key: whose it is
  * @first: sequence number of the stream's first byte
- * @have: bytes of the stream that are here without a gap
+ * @stream: which of its bytes are here
  * @records: of these, bytes that are unpacked from their records
  * @hello: bytes of the ClientHello that this gave
  * @hello_len: its length, as it says itself
  * @pos: how far it is parsed; may be ahead of what is here
- * @early: what else is here of the stream: ranges behind a gap, apart from each other
  * @event: what will be reported
  */
 struct conn {
 	struct flow_key key;
 	__u32 first;
-	__u32 have;
+	struct stream stream;
 	__u32 records;
 	__u32 hello;
 	__u32 hello_len;
 	__u32 pos;
-	struct range early[EARLY_MAX];
 	struct costack_event_flow event;
 };
 
@@ -336,8 +219,8 @@ static __noinline __u32 unpack(struct costack *cs, struct conn *c, __u32 n)
 	__u32 from = STREAM_AT + c->records, to = HELLO_AT + c->hello, i;
 	__u8 *src, *dst;
 
-	if (n > c->have - c->records)
-		n = c->have - c->records;
+	if (n > c->stream.have - c->records)
+		n = c->stream.have - c->records;
 	if (from != to) {
 		if (n > SLICE)
 			n = SLICE;
@@ -369,11 +252,11 @@ static __noinline int records(struct costack *cs, __u32 at, struct conn *c)
 	costack_begin(f);
 	while (costack_can_loop) {
 		/* What is not TLS shows in its first byte: do not wait for five. */
-		costack_wait_until(f, c->have > c->records);
+		costack_wait_until(f, c->stream.have > c->records);
 		p = bpf_costack_frame(cs, STREAM_AT + c->records, 1);
 		if (!p || *p != RECORD_HANDSHAKE)
 			return OVER;
-		costack_wait_until(f, c->have >= c->records + RECORD_HEADER);
+		costack_wait_until(f, c->stream.have >= c->records + RECORD_HEADER);
 		p = bpf_costack_frame(cs, STREAM_AT + c->records, RECORD_HEADER);
 		if (!p)
 			return OVER;
@@ -382,7 +265,7 @@ static __noinline int records(struct costack *cs, __u32 at, struct conn *c)
 			return OVER;
 		c->records += RECORD_HEADER;
 		while (f->left && costack_can_loop) {
-			costack_wait_until(f, c->have > c->records);
+			costack_wait_until(f, c->stream.have > c->records);
 			f->left -= unpack(cs, c, f->left);
 		}
 	}
@@ -403,112 +286,23 @@ static int parse(struct costack *cs, struct conn *c)
 	return c->hello ? over(malformed) : over(not_tls);
 }
 
-/* The stream: segments in any order, more than once, overlapping. */
-
-/*
- * Note that the bytes @from to @to are here. What touches becomes one range; ranges
- * are apart from each other, so one pass finds all that a new one touches. Return: 0, or
- * -ENOSPC.
- */
-__noinline int note_range(struct conn *c __arg_nonnull, __u32 from, __u32 to)
-{
-	int i, slot = -1;
-	struct range *r;
-
-	for (i = 0; i < EARLY_MAX; i++) {
-		r = &c->early[i];
-		if (r->to && from <= r->to && r->from <= to) {
-			from = r->from < from ? r->from : from;
-			to = r->to > to ? r->to : to;
-			r->to = 0;
-		}
-		if (!r->to)
-			slot = i;
-	}
-	if (from <= c->have) {
-		c->have = to;
-		return 0;
-	}
-	if (slot < 0)
-		return -ENOSPC;
-	c->early[slot].from = from;
-	c->early[slot].to = to;
-	return 0;
-}
-
 /*
  * Put the data of a packet where it belongs. What has been parsed, or can be, stays
  * as it came first. Return: 0, or OVER.
  */
-static __noinline int store(struct __sk_buff *skb, struct costack *cs, struct conn *c,
-			    struct packet *p)
+static int store(struct __sk_buff *skb, struct costack *cs, struct conn *c, struct packet *p)
 {
-	__u32 from = p->seq - c->first, at = p->at, left = p->len, n;
-	__s32 old = c->have - from;	/* right also where sequence numbers wrap */
-	__u8 *to;
-
-	if (old >= (__s32)left) {
-		count(repeated);
+	if (trim(p, c->first, c->stream.have))
 		return 0;
-	}
-	if (old > 0) {
-		from += old;
-		at += old;
-		left -= old;
-	}
-	if (from > c->have)
-		count(early);
-	if (from >= STREAM_MAX || note_range(c, from, from + left)) {
+	if (note_range(&c->stream, p->from, p->from + p->len)) {
 		count(no_room);
 		return 0;
 	}
 	c->event.packets++;
-	while (left && from < STREAM_MAX && costack_can_loop) {
-		to = bpf_costack_frame(cs, STREAM_AT + from, SLICE);
-		n = left < SLICE ? left : SLICE;
-		/* Both bounds again, one by one: the verifier does not see them otherwise. */
-		barrier_var(n);
-		if (!to || !n)
-			return over(bad_packets);
-		barrier_var(n);
-		if (n > SLICE || bpf_skb_load_bytes(skb, at, to, n))
-			return over(bad_packets);
-		from += n;
-		at += n;
-		left -= n;
-	}
-	return 0;
+	return store_bytes(skb, cs, STREAM_AT, p) ? over(bad_packets) : 0;
 }
 
 /* Connections and their stacks. */
-
-static void init_conn(struct conn *c, struct __sk_buff *skb, const struct packet *p, __u32 first,
-		      __u8 dir)
-{
-	c->key = p->key;
-	c->first = first;
-	c->event.type = COSTACK_EVENT_FLOW;
-	c->event.ifindex = skb->ifindex;
-	c->event.family = p->key.family;
-	c->event.proto = IPPROTO_TCP;
-	c->event.dir = dir;
-	c->event.sport = bpf_ntohs(p->key.sport);
-	c->event.dport = bpf_ntohs(p->key.dport);
-	__builtin_memcpy(c->event.saddr, p->key.saddr, sizeof(p->key.saddr));
-	__builtin_memcpy(c->event.daddr, p->key.daddr, sizeof(p->key.daddr));
-}
-
-static bool same_conn(const struct conn *c, const struct packet *p, __u32 first)
-{
-	const __u64 *a = (const __u64 *)&c->key, *b = (const __u64 *)&p->key;
-	int i;
-
-	for (i = 0; i < sizeof(c->key) / sizeof(*a); i++) {
-		if (a[i] != b[i])
-			return false;
-	}
-	return c->first == first;
-}
 
 /*
  * Give the stack to the map again. The element may be gone by now, evicted or for a
@@ -563,10 +357,13 @@ __noinline int follow(struct __sk_buff *skb, struct packet *p __arg_nonnull, __u
 		bpf_costack_release(cs);
 		return 0;
 	}
-	if (state == FLOW_OPEN)
-		init_conn(c, skb, p, first, dir);
+	if (state == FLOW_OPEN) {
+		c->key = p->key;
+		c->first = first;
+		describe(&c->event, skb, p, dir);
+	}
 	/* An LRU map may give an element to another connection under our hands. */
-	if (!same_conn(c, p, first))
+	if (!same_key(&c->key, &p->key) || c->first != first)
 		ret = over(stale);
 	else
 		ret = store(skb, cs, c, p) ?: parse(cs, c);
@@ -630,100 +427,11 @@ static void close_flow(const struct flow_key *key)
 /* A FIN or RST of either side ends it. */
 __noinline int close_flows(const struct packet *p __arg_nonnull)
 {
-	struct flow_key back = { .sport = p->key.dport, .dport = p->key.sport,
-				 .family = p->key.family };
+	struct flow_key back;
 
+	turn_key(&p->key, &back);
 	close_flow(&p->key);
-	__builtin_memcpy(back.saddr, p->key.daddr, sizeof(back.saddr));
-	__builtin_memcpy(back.daddr, p->key.saddr, sizeof(back.daddr));
 	close_flow(&back);
-	return 0;
-}
-
-/* Packets: find TCP in IP. Return: is it TCP, and whole? */
-
-static int parse_ipv4(struct __sk_buff *skb, struct packet *p, __u32 *end)
-{
-	struct iphdr ip;
-
-	if (bpf_skb_load_bytes(skb, p->at, &ip, sizeof(ip)))
-		return over(bad_packets);
-	if (ip.protocol != IPPROTO_TCP)
-		return OVER;
-	if (ip.frag_off & bpf_htons(0x3fff))
-		return over(fragments);
-	if (ip.ihl < 5)
-		return over(bad_packets);
-	p->key.family = AF_INET;
-	__builtin_memcpy(p->key.saddr, &ip.saddr, sizeof(ip.saddr));
-	__builtin_memcpy(p->key.daddr, &ip.daddr, sizeof(ip.daddr));
-	if (ip.tot_len)		/* 0: larger than it can say */
-		*end = p->at + bpf_ntohs(ip.tot_len);
-	p->at += ip.ihl * 4;
-	return 0;
-}
-
-static int parse_ipv6(struct __sk_buff *skb, struct packet *p, __u32 *end)
-{
-	struct ipv6_opt_hdr opt;
-	struct ipv6hdr ip;
-	__u8 next;
-	int i;
-
-	if (bpf_skb_load_bytes(skb, p->at, &ip, sizeof(ip)))
-		return over(bad_packets);
-	p->key.family = AF_INET6;
-	__builtin_memcpy(p->key.saddr, &ip.saddr, sizeof(ip.saddr));
-	__builtin_memcpy(p->key.daddr, &ip.daddr, sizeof(ip.daddr));
-	p->at += sizeof(ip);
-	if (ip.payload_len)
-		*end = p->at + bpf_ntohs(ip.payload_len);
-	next = ip.nexthdr;
-	for (i = 0; i < EXTHDRS_MAX; i++) {
-		if (next == IPPROTO_TCP)
-			return 0;
-		if (next == IPPROTO_FRAGMENT)
-			return over(fragments);
-		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS)
-			return OVER;
-		if (bpf_skb_load_bytes(skb, p->at, &opt, sizeof(opt)))
-			return over(bad_packets);
-		next = opt.nexthdr;
-		p->at += (opt.hdrlen + 1) * 8;
-	}
-	return over(bad_packets);
-}
-
-__noinline int dissect(struct __sk_buff *skb, struct packet *p __arg_nonnull)
-{
-	struct sk_buff *kskb = bpf_cast_to_kern_ctx(skb);
-	__u32 end = skb->len;
-	struct tcphdr tcp;
-	int ret = OVER;
-
-	/*
-	 * The IP header, behind an Ethernet header or none. (BPF_HDR_START_NET would find
-	 * it, too, but bpf_skb_load_bytes_relative() reads the linear part alone.)
-	 */
-	p->at = kskb->network_header - kskb->mac_header;
-	if (skb->protocol == bpf_htons(ETH_P_IP))
-		ret = parse_ipv4(skb, p, &end);
-	else if (skb->protocol == bpf_htons(ETH_P_IPV6))
-		ret = parse_ipv6(skb, p, &end);
-	if (ret)
-		return ret;
-	if (bpf_skb_load_bytes(skb, p->at, &tcp, sizeof(tcp)))
-		return over(bad_packets);
-	p->at += tcp.doff * 4;
-	if (tcp.doff < 5 || p->at > end || end > skb->len)
-		return over(bad_packets);
-	p->len = end - p->at;
-	p->key.sport = tcp.source;
-	p->key.dport = tcp.dest;
-	p->syn = tcp.syn;
-	p->ack = tcp.ack;
-	p->end = tcp.fin || tcp.rst;
-	p->seq = bpf_ntohl(tcp.seq) + tcp.syn;
 	return 0;
 }
 
