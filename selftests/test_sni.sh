@@ -98,6 +98,8 @@ ip tuntap add snitun mode tun
 
 # 1 MB, all of it for what the program takes.
 scarce=(limit_mb=1 guard_reserve=0 co_reserve=0 "reserve=0,0,0,0,0,0,0,0" -- scarce)
+play sni
+play sni "${scarce[@]}"
 play sni_frames
 play sni_frames "${scarce[@]}"
 ktap_end

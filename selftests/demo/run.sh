@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # What `make run` starts in the guest, in the built tree: loads the module and the
-# TLS example on one end of a veth pair, lets real clients connect from the other
-# end with their ClientHello cut up in many ways, and compares the names that the
-# example reports with those asked for: all of them, once each, and nothing else.
-# Then the pool's figures. Exit 0 when all is as it should be.
+# TLS example, bpf/sni.bpf.o, on one end of a veth pair, lets real clients connect from
+# the other end with their ClientHello cut up in many ways, and compares the names that
+# the example's coroutines report with those asked for: all of them, once each, and
+# nothing else. Then the module's figures. Exit 0 when all is as it should be.
 set -uo pipefail
 
 readonly PORT=443 STEADY=100
@@ -174,13 +174,13 @@ sys.exit(not ok)
 END
 }
 
-# The same thing over and over: how many of the stacks are used again?
+# The same thing over and over: how much of the memory is used again?
 steady() {
 	local hits misses number missing=0 words=()
 
 	hits=$(stat_of hits)
 	misses=$(stat_of misses)
-	# So many pieces that the name comes in two, and the stack is kept between them.
+	# So many pieces that the name comes in two, and the coroutine waits between them.
 	for ((number = 0; number < STEADY; number++)); do
 		words+=("steady-$number.example" 10)
 	done
@@ -192,7 +192,7 @@ steady() {
 	((!missing)) || wrong "$missing names of the steady connections were not found"
 	hits=$(($(stat_of hits) - hits))
 	misses=$(($(stat_of misses) - misses))
-	echo "$STEADY more connections: $hits stacks from the pool, $misses not," \
+	echo "$STEADY more connections: $hits coroutines from the pool, $misses not," \
 		"reuse $((100 * hits / (hits + misses + !(hits + misses)))) %"
 	((hits >= STEADY && 100 * hits > 95 * (hits + misses))) || wrong "reuse is not over 95 %"
 }
@@ -201,9 +201,9 @@ insmod kmod/costack.ko || die "cannot load the module"
 $tool status >"$tmp/status" || die "$(cat "$tmp/status")"
 network
 server
-$tool prog load bpf/sni_frames.bpf.o dev tls0 || die "cannot load the example"
+$tool prog load bpf/sni.bpf.o dev tls0 || die "cannot load the example"
 : >"$tmp/events"
-$tool -j prog follow sni_frames >"$tmp/events" &
+$tool -j prog follow sni >"$tmp/events" &
 follower=$!
 
 tcpdump -q -i tls0 -U --immediate-mode -w "$tmp/capture" tcp >/dev/null 2>"$tmp/tcpdump.log" &
@@ -229,12 +229,12 @@ wait "$follower"
 echo
 echo "# $tool prog list"
 $tool prog list
-for file in stats classes contexts; do
+for file in stats classes contexts depth; do
 	printf '\n# /sys/kernel/debug/costack/%s\n' $file
 	column -t -s ' ' "/sys/kernel/debug/costack/$file" 2>/dev/null ||
 		cat "/sys/kernel/debug/costack/$file"
 done
-$tool prog unload sni_frames || wrong "cannot unload the example"
+$tool prog unload sni || wrong "cannot unload the example"
 for ((tries = 0; tries < 50; tries++)); do
 	[[ $(stat_of live) -eq 0 ]] && break
 	sleep 0.1
