@@ -102,4 +102,5 @@ play sni
 play sni "${scarce[@]}"
 play sni_frames
 play sni_frames "${scarce[@]}"
+play sni_plain
 ktap_end
