@@ -141,6 +141,10 @@ struct bpf_spin_lock {
 	__u32 val;
 };
 
+struct bpf_refcount {
+	__u32: 32;
+} __attribute__((aligned(4)));
+
 struct bpf_timer {
 	__u64 __opaque[2];
 } __attribute__((aligned(8)));

@@ -144,10 +144,11 @@ extern __s64 bpf_costack_counter(__u32 id) __weak __ksym;
  * it runs where it is resumed, a softirq as a rule. It may call what cannot leave
  * a pointer behind that a yield makes wrong; anything else is refused at load, with
  * its name in the kernel log:
- *	helpers: ktime_get_{,boot_,coarse_,tai_}ns, jiffies64, get_prandom_u32,
- *		get_smp_processor_id, get_numa_node_id, get_current_{pid_tgid,uid_gid,comm},
- *		trace_printk, trace_vprintk, snprintf, strtol, strtoul, strncmp,
- *		probe_read_kernel, probe_read_kernel_str, ringbuf_output, ringbuf_query,
+ *	helpers: ktime_get_{,boot_,tai_}ns, jiffies64, get_prandom_u32,
+ *		get_smp_processor_id, get_numa_node_id, get_current_pid_tgid,
+ *		get_current_{uid_gid,comm} (since Linux 6.16), trace_printk, trace_vprintk,
+ *		snprintf, strtol, strtoul, strncmp, probe_read_kernel, probe_read_kernel_str,
+ *		ringbuf_output, ringbuf_query,
  *		map_{update,delete,push,pop,peek}_elem, kptr_xchg, spin_lock, spin_unlock
  *	kfuncs: those below, bpf_costack_{alloc_nolock,acquire,release,size,frame,
  *		counter,spawn_nolock,co_acquire,co_release,state}, the number iterator
@@ -367,7 +368,8 @@ extern int bpf_costack_call(struct costack_self *self, struct costack_co *co, __
 /*
  * Copy a map's value. Array, hash and LRU hash maps, per-CPU ones (this CPU's) too, whose
  * values hold no kptr, lock, timer or the like; sizes as the map's.
- * Return: 0; -ENOENT, -EINVAL (sizes), -EOPNOTSUPP (another kind of map).
+ * Return: 0; -ENOENT, -EINVAL (sizes), -EACCES (BPF_F_WRONLY_PROG), -EOPNOTSUPP (another
+ * kind of map).
  */
 extern int bpf_costack_map_read(void *p__map, const void *key, __u32 key__sz, void *value,
 				__u32 value__sz) __weak __ksym;
@@ -375,7 +377,8 @@ extern int bpf_costack_map_read(void *p__map, const void *key, __u32 key__sz, vo
 /*
  * Add to a number of 64 bits at @off of a map's value, atomically; a value that is not
  * there is made, of zeros. Maps as above, not per-CPU.
- * Return: 0; -EINVAL (sizes, @off not aligned or outside), -EOPNOTSUPP, or the map's error.
+ * Return: 0; -EINVAL (sizes, @off not aligned or outside), -EACCES (BPF_F_RDONLY_PROG),
+ * -EOPNOTSUPP, or the map's error.
  */
 extern int bpf_costack_map_add(void *p__map, const void *key, __u32 key__sz, __u32 off,
 			       __s64 delta) __weak __ksym;

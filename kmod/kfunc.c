@@ -400,9 +400,15 @@ __bpf_kfunc int bpf_costack_resume_xdp(struct costack_co *co, struct xdp_md *xdp
 	return costack_co_resume(co, 0, &msg, result__nullable);
 }
 
-/* The maps whose values can be read by copy, and without what must not be copied. */
-static int costack_map_check(const struct bpf_map *map, u32 key_size, bool percpu)
+/*
+ * The maps whose values can be read by copy, and without what must not be copied. @denied:
+ * flag of those that programs may not do this with; of a map that they may not write to,
+ * the verifier may know the values.
+ */
+static int costack_map_check(const struct bpf_map *map, u32 key_size, u32 denied)
 {
+	if (map->map_flags & denied)
+		return -EACCES;
 	switch (map->map_type) {
 	case BPF_MAP_TYPE_ARRAY:
 	case BPF_MAP_TYPE_HASH:
@@ -411,7 +417,7 @@ static int costack_map_check(const struct bpf_map *map, u32 key_size, bool percp
 	case BPF_MAP_TYPE_PERCPU_ARRAY:
 	case BPF_MAP_TYPE_PERCPU_HASH:
 	case BPF_MAP_TYPE_LRU_PERCPU_HASH:
-		if (percpu)
+		if (denied == BPF_F_WRONLY_PROG)
 			break;
 		fallthrough;
 	default:
@@ -437,13 +443,14 @@ static int costack_map_check(const struct bpf_map *map, u32 key_size, bool percp
  * * 0: read
  * * -ENOENT: no such element
  * * -EINVAL: a size is wrong
+ * * -EACCES: the map is BPF_F_WRONLY_PROG
  * * -EOPNOTSUPP: another kind of map, or its values hold kptrs, locks, timers or the like
  */
 __bpf_kfunc int bpf_costack_map_read(void *p__map, const void *key, u32 key__sz, void *value,
 				     u32 value__sz)
 {
 	struct bpf_map *map = p__map;
-	int ret = costack_map_check(map, key__sz, true);
+	int ret = costack_map_check(map, key__sz, BPF_F_WRONLY_PROG);
 	void *from;
 
 	if (ret)
@@ -481,6 +488,7 @@ static int costack_map_make(struct bpf_map *map, void *key)
  * Return:
  * * 0: added
  * * -EINVAL: a size is wrong, or @off
+ * * -EACCES: the map is BPF_F_RDONLY_PROG
  * * -EOPNOTSUPP: as bpf_costack_map_read(), or per CPU
  * * -E2BIG, -ENOMEM, -EBUSY: the map's, when an element cannot be made
  */
@@ -488,7 +496,7 @@ __bpf_kfunc int bpf_costack_map_add(void *p__map, const void *key, u32 key__sz, 
 				    s64 delta)
 {
 	struct bpf_map *map = p__map;
-	int ret = costack_map_check(map, key__sz, false);
+	int ret = costack_map_check(map, key__sz, BPF_F_RDONLY_PROG);
 	void *value;
 
 	if (ret)

@@ -81,7 +81,6 @@ costack_ops_func_proto(enum bpf_func_id id, const struct bpf_prog *prog)
 	switch (id) {
 	case BPF_FUNC_ktime_get_ns:
 	case BPF_FUNC_ktime_get_boot_ns:
-	case BPF_FUNC_ktime_get_coarse_ns:
 	case BPF_FUNC_ktime_get_tai_ns:
 	case BPF_FUNC_jiffies64:
 	case BPF_FUNC_get_prandom_u32:
