@@ -75,6 +75,8 @@ ignored() {
 	bpf/costack.bpf.h) echo AVOID_EXTERNS,COMPLEX_MACRO,MULTISTATEMENT_MACRO_USE_DO_WHILE,MACRO_ARG_UNUSED,MACRO_WITH_FLOW_CONTROL,TRAILING_STATEMENTS,INDENTED_LABEL,MACRO_ARG_REUSE,RETURN_PARENTHESES,PREFER_DEFINED_ATTRIBUTE_MACRO,VOLATILE ;;
 	# kfuncs of the kernel are extern symbols, too.
 	bpf/sni.bpf.h) echo AVOID_EXTERNS ;;
+	# "__kptr *" is taken for a product.
+	bpf/segment.bpf.h | bpf/tcp.bpf.h) echo AVOID_EXTERNS,SPACING ;;
 	# Types that the kernel has by other means; here they are made.
 	vmlinux.h) echo NEW_TYPEDEFS,PREFER_DEFINED_ATTRIBUTE_MACRO,CAMELCASE,EMBEDDED_FILENAME ;;
 	# Tests: designated initialisers in an assertion are taken for assignments in a
