@@ -64,13 +64,13 @@ class Flow:
             struct.pack("=I", 2 if self.version == 4 else 10)
 
     def packet(self, seq, flags, data=b"", tcp_options=b"", doff=None, reverse=False,
-               **ip_options):
+               ack=1, **ip_options):
         doff = 5 + len(tcp_options) // 4 if doff is None else doff
         src, dst, sport, dport = self.src, self.dst, self.sport, self.dport
         if reverse:
             src, dst, sport, dport = dst, src, dport, sport
-        segment = struct.pack("!HHIIBBHHH", sport, dport, seq & MASK, 1, doff << 4, flags,
-                              0xFFFF, 0, 0) + tcp_options + data
+        segment = struct.pack("!HHIIBBHHH", sport, dport, seq & MASK, ack & MASK, doff << 4,
+                              flags, 0xFFFF, 0, 0) + tcp_options + data
         build = ipv4 if self.version == 4 else ipv6
         return build(src, dst, segment, **{**self.ip_options, **ip_options})
 
