@@ -82,7 +82,8 @@ dkms-install:
 ## In a throw-away virtual machine, on any machine
 
 run:
-	$(Q)$(VM) run -k $(firstword $(KERNELS)) -t 600 -- selftests/demo/run.sh
+	$(Q)$(VM) run -k $(firstword $(KERNELS)) -t 600 -- \
+		bash -c 'selftests/demo/run.sh && echo && selftests/demo/redis.sh'
 
 test:
 	$(Q)selftests/test.sh
@@ -100,7 +101,7 @@ vmlinux.h.full:
 
 help:
 	@echo 'As root, on any Debian machine (a virtual machine is made, nothing else is touched):'
-	@echo '  make run           boot, load the module and the TLS example, send it real traffic'
+	@echo '  make run           boot, load the module, follow real TLS and Redis clients'
 	@echo '  make test          all tests on all kernels ($(KERNELS)); last line: N passed, N failed'
 	@echo '  make vm            a shell in the virtual machine, first of KERNELS='
 	@echo '  make lint          checkpatch, sparse, W=1, kernel-doc, shellcheck, codespell'
