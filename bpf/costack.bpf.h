@@ -289,9 +289,10 @@ extern struct costack_co *bpf_costack_spawn_nolock(__u32 id, __u64 arg) __weak _
  * Any context but NMI; any program (the packets: those that have one) but a body, which
  * has bpf_costack_call().
  * Return: one of enum costack_event;
- * -EBUSY	it runs already, or its execution stack is in use beneath this program (an
- *		interrupt's program that resumes what the interrupted one works with), or
- *		more than COSTACK_DEPTH_MAX runs are stacked up on this CPU
+ * -EBUSY	it runs already; or its execution stack is in use: beneath this program (an
+ *		interrupt's program that resumes what the interrupted one works with), or by
+ *		another CPU for more than 20 ms; or COSTACK_DEPTH_MAX runs are stacked up on
+ *		this CPU. It did not run, and may be tried again
  * -ESRCH	its body has returned
  * -ESTALE	its type is gone
  * -EINVAL	the packet has no such bytes
