@@ -185,28 +185,34 @@ TEST(co_evicted)
 	co__destroy(skel);
 }
 
-#define DELETED(_map)								\
+/*
+ * Newer kernels leave what is in an element that is deleted until its memory is used
+ * again, or the map goes: who wants it to end takes it out before.
+ */
+#define DELETED(_map, _take)							\
 	do {									\
 		u32 __i;							\
 										\
-		if (!subtest_begin(#_map))					\
-			break;							\
 		for (__i = 0; __i < 30; __i++)					\
 			ASSERT_EQ(co_do(skel, _map, .slot = __i,		\
 					.type = co_type(skel, forever)).ret,	\
 				  COSTACK_YIELDED);				\
 		for (__i = 0; __i < 30; __i++)					\
-			ASSERT_EQ(co_do(skel, _map##_end, .slot = __i).ret, 0);	\
-		ASSERT_TRUE(wait_coroutines(0));				\
-		subtest_end();							\
+			ASSERT_EQ(co_do(skel, _map##_end, .slot = __i,		\
+					.mode = (_take)).ret, 0);		\
+		if ((_take) || kernel_version() <= KERNEL(6, 12))		\
+			ASSERT_TRUE(wait_coroutines(0));			\
 	} while (0)
 
 TEST(co_deleted)
 {
 	if (!load())
 		return;
-	DELETED(lru);
-	DELETED(hash);
-	DELETED(lazy);
+	DELETED(lru, true);
+	DELETED(hash, true);
+	DELETED(lazy, true);
+	DELETED(lru, false);
+	DELETED(hash, false);
+	DELETED(lazy, false);
 	co__destroy(skel);
 }

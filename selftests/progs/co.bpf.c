@@ -325,10 +325,7 @@ COSTACK_OPS(owner);
 	SEC("syscall")								\
 	int do_##_name##_end(struct co_args *a)					\
 	{									\
-		u32 key = a->slot;						\
-										\
-		a->ret = bpf_map_delete_elem(&_name, &key);			\
-		return 0;							\
+		return flow_end(a, &_name);					\
 	}
 
 static __always_inline int flow(struct co_args *a, void *map)
@@ -349,6 +346,22 @@ static __always_inline int flow(struct co_args *a, void *map)
 	co = bpf_kptr_xchg(&flow->co, co);
 	if (co)
 		bpf_costack_co_release(co);
+	return 0;
+}
+
+/* @mode: the coroutine is taken out before. */
+static __always_inline int flow_end(struct co_args *a, void *map)
+{
+	struct costack_co *co = NULL;
+	u32 key = a->slot;
+	struct slot *flow;
+
+	flow = bpf_map_lookup_elem(map, &key);
+	if (flow && a->mode)
+		co = bpf_kptr_xchg(&flow->co, NULL);
+	if (co)
+		bpf_costack_co_release(co);
+	a->ret = bpf_map_delete_elem(map, &key);
 	return 0;
 }
 

@@ -266,7 +266,7 @@ int resume_xdp_of_nothing(struct xdp_md *xdp)
 /* Memory */
 
 SEC("tc")
-__failure __msg("call bpf_costack_resume_mem") __msg("invalid {{.*}}access to stack")
+__failure __msg("call bpf_costack_resume_mem") __msg("{{invalid .*access to stack|invalid read from stack}}")
 int resume_mem_too_long(struct __sk_buff *skb)
 {
 	struct costack_co *co = bpf_costack_spawn(1, 0);
@@ -280,7 +280,7 @@ int resume_mem_too_long(struct __sk_buff *skb)
 }
 
 SEC("tc")
-__failure __msg("call bpf_costack_resume") __msg("invalid {{.*}}access to stack")
+__failure __msg("call bpf_costack_resume") __msg("{{invalid .*access to stack|invalid read from stack}}")
 int result_too_short(struct __sk_buff *skb)
 {
 	struct costack_co *co = bpf_costack_spawn(1, 0);

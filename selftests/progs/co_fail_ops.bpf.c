@@ -31,7 +31,7 @@ u32 BPF_PROG(cc_local, struct sock *sk)
 }
 
 SEC("struct_ops")
-__failure __msg("call bpf_costack_avail") __msg("must point to scalar")
+__failure __msg("call bpf_costack_avail") __msg("{{must point to scalar|R1 is [a-z_]+ expected STRUCT costack_self}}")
 u32 BPF_PROG(cc_fake, struct sock *sk)
 {
 	struct costack_self fake = {};
