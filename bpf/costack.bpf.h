@@ -19,7 +19,9 @@
  *		return ...;
  *	p = bpf_costack_frame(cs, off, 64);		// 64 bytes to read and write
  *
- * A map element that is deleted or evicted (LRU) releases the stack in it.
+ * A map element that is evicted (LRU) or deleted releases the stack in it. Newer kernels
+ * (7.3; not 6.12) do that when the memory of a deleted element is used again, or the map
+ * goes: take the stack out, bpf_kptr_xchg(), before you delete.
  *
  * Limitations: memory is reached in slices of constant size at a variable offset,
  * as the verifier wants it; a slice ends with the reference it was made from.
