@@ -103,7 +103,7 @@ TEST(co_debugfs)
 
 		ASSERT_STR(line_with(text, "costack-depth"), "costack-depth: 1");
 		ASSERT_TRUE(!strncmp(line_with(text, "id name"),
-				     "id name coroutines limit stack depth_max live_max depth_256 ", 60));
+				     "id name coroutines limit stack depth_max live_max ended ", 56));
 		snprintf(begin, sizeof(begin), "%#x ", co_type(skel, forever));
 		ASSERT_EQ(sscanf(line_with(text, begin), "%x %31s %u %u %u %u %u", &id32, name,
 				 &live, &limit, &stack, &depth, &live_max), 7);

@@ -52,10 +52,10 @@ TEST(co_ops_refused)
 	REFUSED(name_long, -EINVAL, "costack: ops: name must have 1 to 15 characters",
 		memset(NAME(ops), 'x', 16));
 	REFUSED(name_space, -EINVAL,
-		"costack: ops: name must be of printable characters without spaces",
+		"costack: ops: name must be of printable ASCII without spaces",
 		NAME(ops)[1] = ' ');
 	REFUSED(name_newline, -EINVAL,
-		"costack: ops: name must be of printable characters without spaces",
+		"costack: ops: name must be of printable ASCII without spaces",
 		NAME(ops)[1] = '\n');
 	REFUSED(id_zero, -EINVAL, "costack: ops 'values': id must not be 0", ops->id = 0);
 	REFUSED(flags, -EINVAL, "costack: ops 'values': unknown flags 0x2", ops->flags = 3);
