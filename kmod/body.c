@@ -22,7 +22,10 @@
 
 static struct costack_co *costack_co_of_self(struct costack_self *self)
 {
-	return container_of(self, struct costack_co, self);
+	BUILD_BUG_ON(offsetof(struct costack_self, id) != offsetof(struct costack_co_self, id) ||
+		     offsetof(struct costack_self, value) !=
+		     offsetof(struct costack_co_self, value));
+	return container_of((struct costack_co_self *)self, struct costack_co, self);
 }
 
 /* Back to who resumes. Return: 0 when resumed, -ECANCELED, -ENOMEM. */
@@ -52,7 +55,7 @@ static __always_inline int costack_co_leave(struct costack_co *co, u8 event)
 void costack_co_main(struct costack_co *co)
 {
 	co->entered = true;
-	co->type->body(&co->self, co->out);
+	co->type->body((struct costack_self *)&co->self, co->out);
 	co->event = COSTACK_DONE;
 	costack_switch(&co->sp, &co->base_sp);
 }

@@ -77,7 +77,12 @@ static __always_inline int costack_co_get_state(const struct costack_co *co)
 
 static struct costack_co *costack_co_of(struct costack *cs)
 {
-	return container_of(cs, struct costack_co, cs);
+	return container_of((void *)cs, struct costack_co, cs);
+}
+
+static struct costack *costack_co_cs(struct costack_co *co)
+{
+	return (struct costack *)co->cs;
 }
 
 static void costack_co_born(struct costack *cs)
@@ -606,7 +611,7 @@ static void costack_co_free(struct costack_co *co)
 	}
 	costack_stat_inc(costack_context_now(), COSTACK_STAT_FREED);
 	WRITE_ONCE(co->state, COSTACK_FREE);
-	costack_pool_put(&co->cs);
+	costack_pool_put(costack_co_cs(co));
 }
 
 /*
@@ -691,7 +696,7 @@ int costack_co_state(const struct costack_co *co)
  */
 struct costack_co *costack_co_get(struct costack_co *co)
 {
-	refcount_inc(&co->cs.ref);
+	refcount_inc(&costack_co_cs(co)->ref);
 	return co;
 }
 
@@ -705,7 +710,7 @@ struct costack_co *costack_co_get(struct costack_co *co)
  */
 void costack_co_put(struct costack_co *co)
 {
-	if (!refcount_dec_and_test(&co->cs.ref))
+	if (!refcount_dec_and_test(&costack_co_cs(co)->ref))
 		return;
 	/* Nobody can resume it any more, but costack_co_retire() may be about to. */
 	if (costack_co_get_state(co) == COSTACK_FINISHED ||

@@ -65,13 +65,27 @@ struct costack_self {
 	void *not_scalars[0];
 };
 
+/**
+ * struct costack_co_self - the same as a part of &struct costack_co
+ * @id: as &struct costack_self
+ * @value: as &struct costack_self
+ *
+ * A pointer to a struct is to the verifier one to each of its members, too. Nobody shall pass
+ * a part of a coroutine that he holds where his own is asked for.
+ */
+struct costack_co_self {
+	u64 id;
+	u64 value;
+};
+
 /* States beyond &enum costack_state, and events beyond &enum costack_event. */
 #define COSTACK_FREE		4	/* in the pool */
 #define COSTACK_CALLING		3	/* the body wants another coroutine to run */
 
 /**
  * struct costack_co - a coroutine
- * @cs: handle of what it keeps while suspended; @cs.ref counts references to it
+ * @cs: a &struct costack, the handle of what it keeps while suspended, and counter of
+ *	references; as bytes, for the reason of &struct costack_co_self
  * @state: &enum costack_state; cmpxchg, released by whoever runs it
  * @live: bytes kept; the owner's, who runs it: so are all that follow, but where
  *	something else is said
@@ -108,7 +122,7 @@ struct costack_self {
  * @all: list of all handles; costack_all_lock
  */
 struct costack_co {
-	struct costack cs;
+	u8 cs[sizeof(struct costack)] __aligned(__alignof__(struct costack));
 
 	int state;
 	u32 live;
@@ -128,7 +142,7 @@ struct costack_co {
 	bool entered;
 	bool cancelled;
 
-	struct costack_self self;
+	struct costack_co_self self;
 	u64 out;
 	struct costack_message msg;
 	struct costack_co *caller;

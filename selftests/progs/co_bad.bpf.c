@@ -704,3 +704,17 @@ BODY(bad_self_local, __failure __msg("call bpf_costack_avail")
 
 	return fake ? bpf_costack_avail(fake) : 0;
 }
+
+/* The part of another coroutine that is its body's */
+BODY(bad_self_member, __failure __msg("call bpf_costack_yield")
+     __msg("expected pointer to STRUCT costack_self but R1 has a pointer to STRUCT costack_co"))
+{
+	struct costack_co *co = bpf_costack_spawn_nolock(1, 0);
+	int ret;
+
+	if (!co)
+		return 0;
+	ret = bpf_costack_yield(&co->self, 0);
+	bpf_costack_co_release(co);
+	return ret;
+}

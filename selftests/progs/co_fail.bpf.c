@@ -237,6 +237,52 @@ int release_co_as_stack(struct __sk_buff *skb)
 	return 0;
 }
 
+/* What it keeps of its execution stack is a stack's memory, but not for programs. */
+SEC("tc")
+__failure __msg("call bpf_costack_frame")
+__msg("expected pointer to STRUCT costack but R1 has a pointer to STRUCT costack_co")
+int frame_of_co(struct __sk_buff *skb)
+{
+	struct costack_co *co = bpf_costack_spawn(1, 0);
+	u8 *p;
+
+	if (!co)
+		return 0;
+	p = bpf_costack_frame((void *)co, 0, 64);
+	if (p)
+		*p = 1;
+	bpf_costack_co_release(co);
+	return 0;
+}
+
+SEC("tc")
+__failure __msg("call bpf_costack_size")
+__msg("expected pointer to STRUCT costack but R1 has a pointer to STRUCT costack_co")
+int size_of_co(struct __sk_buff *skb)
+{
+	struct costack_co *co = bpf_costack_spawn(1, 0);
+	u32 size;
+
+	if (!co)
+		return 0;
+	size = bpf_costack_size((void *)co);
+	bpf_costack_co_release(co);
+	return size;
+}
+
+SEC("tc")
+__failure __msg("call bpf_costack_acquire") __msg("STRUCT costack_co")
+int acquire_of_co(struct __sk_buff *skb)
+{
+	struct costack_co *co = bpf_costack_spawn(1, 0);
+
+	if (!co)
+		return 0;
+	bpf_costack_release(bpf_costack_acquire((void *)co));
+	bpf_costack_co_release(co);
+	return 0;
+}
+
 SEC("tc")
 __failure __msg("{{expected pointer to ctx|arg#1 expected pointer to ctx}}")
 int resume_skb_of_nothing(struct __sk_buff *skb)
