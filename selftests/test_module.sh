@@ -51,11 +51,12 @@ load
 check_eq "module is named and versioned" "$(cat /sys/module/costack/version)" \
 	"$(modinfo -F version "$KO")"
 check "it has BTF" test -s /sys/kernel/btf/costack
-for file in stats classes contexts latency; do
+for file in stats classes contexts coroutines depth latency; do
 	check_eq "debugfs $file names its format" "$(head -n 1 "$DEBUGFS/$file")" "costack-$file: 1"
 	check_eq "debugfs $file is read-only" "$(stat -c %a "$DEBUGFS/$file")" 444
 done
 check_eq "debugfs latency_enable is root's" "$(stat -c %a "$DEBUGFS/latency_enable")" 600
+check_eq "debugfs depth_all is root's" "$(stat -c %a "$DEBUGFS/depth_all")" 600
 unload
 check "nothing is left in debugfs" test ! -e "$DEBUGFS"
 
@@ -63,11 +64,12 @@ check "nothing is left in debugfs" test ! -e "$DEBUGFS"
 refused reserve=4097 "parameter reserve=4097 is out of range 0..4096"
 refused reserve=64,64,64,64,64,64,64,4097 "parameter reserve=4097 is out of range 0..4096"
 refused guard_reserve=1025 "parameter guard_reserve=1025 is out of range 0..1024"
+refused co_reserve=65537 "parameter co_reserve=65537 is out of range 0..65536"
 refused limit_mb=1048577 "parameter limit_mb=1048577 is out of range 0..1048576"
 refused trim_ms=99 "parameter trim_ms=99 is out of range 100..600000"
 refused trim_ms=0 "parameter trim_ms=0 is out of range 100..600000"
 refused trim_ms=600001 "parameter trim_ms=600001 is out of range 100..600000"
-refused limit_mb=1 "reserve and guard_reserve take 5177344 bytes, more than the limit of 1048576: lower them or set limit_mb in the range 5..1048576"
+refused limit_mb=1 "reserve, guard_reserve and co_reserve take 5668864 bytes, more than the limit of 1048576: lower them or set limit_mb in the range 6..1048576"
 taken reserve=0,0,0,0,0,0,0,0 guard_reserve=0 limit_mb=1
 taken reserve=4096,0,0,0,0,0,0,0
 taken limit_mb=1048576
