@@ -363,7 +363,8 @@ extern __u8 *bpf_costack_local(struct costack_self *self, __u32 off,
 
 /*
  * Run another coroutine from within a body. As bpf_costack_resume(); -EBUSY also when
- * another CPU uses the other's execution stack, -ELOOP when COSTACK_DEPTH_MAX are at it.
+ * another CPU uses the other's execution stack, or a caller further up with a third
+ * coroutine on another stack between; -ELOOP when COSTACK_DEPTH_MAX are at it.
  */
 extern int bpf_costack_call(struct costack_self *self, struct costack_co *co, __u64 value,
 			    __u64 *result__nullable) __weak __ksym;
