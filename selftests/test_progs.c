@@ -189,7 +189,8 @@ static void case_end(void)
 	} else {
 		printf("ok %d %s\n", run.count, run.name);
 	}
-	if (test_verbose)
+	/* Where the time goes. */
+	if (test_verbose || now_ms() - run.start > 5000)
 		printf("# %s: %lld ms\n", run.name, now_ms() - run.start);
 	fflush(stdout);
 }
