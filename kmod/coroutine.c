@@ -534,7 +534,7 @@ static noinline int costack_co_run_calls(struct costack_co *co, int event)
 }
 
 /* Run a coroutine that is ours, with its execution stack, and let go of both. */
-static __always_inline int costack_co_run(struct costack_co *co, u64 *result)
+static __always_inline int costack_co_run(struct costack_co *co, u64 *result, bool cancel)
 {
 	struct costack_co *outer = this_cpu_read(costack_running);
 	int event;
@@ -543,6 +543,11 @@ static __always_inline int costack_co_run(struct costack_co *co, u64 *result)
 	co->resumes++;
 	co->beneath = outer;
 	this_cpu_write(costack_running, co);
+	/* A program attached here may resume others: this stack is seen to be in use. */
+	if (cancel)
+		trace_costack_cancel(co->self.id);
+	else
+		trace_costack_resume(co->self.id, co->self.value);
 	costack_co_unkeep(co);
 	event = costack_co_leg(co);
 	if (unlikely(event >= COSTACK_DONE))
@@ -589,8 +594,7 @@ int costack_co_resume(struct costack_co *co, u64 value, const struct costack_mes
 		co->msg = *msg;
 	else
 		co->msg.left = 0;
-	trace_costack_resume(co->self.id, value);
-	ret = costack_co_run(co, result);
+	ret = costack_co_run(co, result, false);
 	trace_costack_yield(co->self.id, ret);
 out:
 	costack_run_end(bh);
@@ -637,10 +641,9 @@ static int costack_co_end(struct costack_co *co, const struct costack_type *type
 		costack_co_set_state(co, COSTACK_FINISHED);
 		goto out;
 	}
-	trace_costack_cancel(co->self.id);
 	WRITE_ONCE(co->cancelled, true);
 	co->msg.left = 0;
-	costack_co_run(co, NULL);
+	costack_co_run(co, NULL, true);
 	costack_co_stat_inc(COSTACK_CO_CANCELLED);
 out:
 	costack_run_end(bh);
