@@ -25,9 +25,10 @@ static const struct {
 
 #define NR_KINDS	17
 
+#define RESERVES "reserve=1,2,3,4,5,6,7,8 guard_reserve=9 co_reserve=10"
+
 /* As many as were asked for, no more and no less, in each class. */
-TEST(pool_reserve,
-	.params = "reserve=1,2,3,4,5,6,7,8 guard_reserve=9 co_reserve=10 trim_ms=600000")
+TEST(pool_reserve, .params = RESERVES " trim_ms=600000")
 {
 	struct class_stats classes[NR_CLASSES];
 	int i, kind = 0, nth = 0, n = classes_read(classes);

@@ -305,7 +305,7 @@ int bad_not_sleepable(unsigned long long *ctx)
 /* Waits where something is held */
 
 BODY(bad_yield_rcu, __failure
-     __msg("kernel func bpf_costack_yield is sleepable within rcu_read_lock region"))
+	__msg("kernel func bpf_costack_yield is sleepable within rcu_read_lock region"))
 {
 	bpf_rcu_read_lock();
 	bpf_costack_yield(self, 0);
@@ -314,7 +314,7 @@ BODY(bad_yield_rcu, __failure
 }
 
 BODY(bad_read_rcu, __failure
-     __msg("kernel func bpf_costack_read is sleepable within rcu_read_lock region"))
+	__msg("kernel func bpf_costack_read is sleepable within rcu_read_lock region"))
 {
 	u64 word = 0;
 
@@ -325,7 +325,7 @@ BODY(bad_read_rcu, __failure
 }
 
 BODY(bad_read_some_rcu, __failure
-     __msg("kernel func bpf_costack_read_some is sleepable within rcu_read_lock region"))
+	__msg("kernel func bpf_costack_read_some is sleepable within rcu_read_lock region"))
 {
 	u64 word = 0;
 
@@ -336,7 +336,7 @@ BODY(bad_read_some_rcu, __failure
 }
 
 BODY(bad_skip_rcu, __failure
-     __msg("kernel func bpf_costack_skip is sleepable within rcu_read_lock region"))
+	__msg("kernel func bpf_costack_skip is sleepable within rcu_read_lock region"))
 {
 	bpf_rcu_read_lock();
 	bpf_costack_skip(self, 1);
@@ -345,7 +345,7 @@ BODY(bad_skip_rcu, __failure
 }
 
 BODY(bad_call_rcu, __failure
-     __msg("kernel func bpf_costack_call is sleepable within rcu_read_lock region"))
+	__msg("kernel func bpf_costack_call is sleepable within rcu_read_lock region"))
 {
 	struct costack_co *co = bpf_costack_spawn_nolock(1, 0);
 
@@ -359,7 +359,7 @@ BODY(bad_call_rcu, __failure
 }
 
 BODY(bad_yield_preempt, __failure
-     __msg("kernel func bpf_costack_yield is sleepable within non-preemptible region"))
+	__msg("kernel func bpf_costack_yield is sleepable within non-preemptible region"))
 {
 	bpf_preempt_disable();
 	bpf_costack_yield(self, 0);
@@ -368,7 +368,7 @@ BODY(bad_yield_preempt, __failure
 }
 
 BODY(bad_read_preempt, __failure
-     __msg("kernel func bpf_costack_read is sleepable within non-preemptible region"))
+	__msg("kernel func bpf_costack_read is sleepable within non-preemptible region"))
 {
 	u64 word = 0;
 
@@ -391,7 +391,7 @@ BODY(bad_finish_preempt, __failure __msg("non-preemptible region"))
 }
 
 BODY(bad_yield_locked, __failure
-     __msg("{{function calls are not allowed while holding a lock|sleepable within lock}}"))
+	__msg("{{function calls are not allowed while holding a lock|sleepable within lock}}"))
 {
 	bpf_spin_lock(&lock);
 	bpf_costack_yield(self, 0);
@@ -400,7 +400,7 @@ BODY(bad_yield_locked, __failure
 }
 
 BODY(bad_read_locked, __failure
-     __msg("{{function calls are not allowed while holding a lock|sleepable within lock}}"))
+	__msg("{{function calls are not allowed while holding a lock|sleepable within lock}}"))
 {
 	u64 word = 0;
 
@@ -434,7 +434,7 @@ BODY(bad_self_null, __failure __msg("Possibly NULL pointer passed to trusted {{a
 }
 
 BODY(bad_self_number, __failure
-     __msg("{{arg#0 pointer type STRUCT costack_self must point to|R1 is scalar expected STRUCT costack_self}}"))
+	__msg("{{arg#0 pointer type STRUCT costack_self must point to|R1 is scalar expected STRUCT costack_self}}"))
 {
 	return bpf_costack_yield((void *)arg, 0);
 }
@@ -445,7 +445,7 @@ BODY(bad_self_moved, __failure __msg("{{.}}"))
 }
 
 BODY(bad_self_other, __failure __msg("call bpf_costack_yield")
-     __msg("expected {{pointer to |}}STRUCT costack_self"))
+	__msg("expected {{pointer to |}}STRUCT costack_self"))
 {
 	struct costack_co *co = bpf_costack_spawn_nolock(1, 0);
 	int ret;
@@ -458,7 +458,7 @@ BODY(bad_self_other, __failure __msg("call bpf_costack_yield")
 }
 
 BODY(bad_read_too_much, __failure __msg("call bpf_costack_read")
-     __msg("{{invalid .*access to stack|invalid read from stack}}"))
+	__msg("{{invalid .*access to stack|invalid read from stack}}"))
 {
 	u64 word = 0;
 
@@ -467,7 +467,7 @@ BODY(bad_read_too_much, __failure __msg("call bpf_costack_read")
 }
 
 BODY(bad_read_constant, __failure __msg("call bpf_costack_read")
-     __msg("{{write into map forbidden|cannot write into}}"))
+	__msg("{{write into map forbidden|cannot write into}}"))
 {
 	return bpf_costack_read(self, (void *)&constant, sizeof(constant));
 }
@@ -555,13 +555,13 @@ BODY(bad_local_variable, __failure __msg("R3 is not a const"))
 /* References */
 
 BODY(bad_leak_spawn, __failure __msg("call bpf_costack_spawn_nolock")
-     __msg("Unreleased reference id="))
+	__msg("Unreleased reference id="))
 {
 	return !bpf_costack_spawn_nolock(1, 0);
 }
 
 BODY(bad_leak_stack, __failure __msg("call bpf_costack_alloc_nolock")
-     __msg("Unreleased reference id="))
+	__msg("Unreleased reference id="))
 {
 	return !bpf_costack_alloc_nolock(512, 0);
 }
@@ -580,7 +580,7 @@ BODY(bad_leak_cancelled, __failure __msg("Unreleased reference id="))
 }
 
 BODY(bad_call_released, __failure __msg("call bpf_costack_co_release")
-     __msg("{{must point to|R2 is scalar expected STRUCT costack_co}}"))
+	__msg("{{must point to|R2 is scalar expected STRUCT costack_co}}"))
 {
 	struct costack_co *co = bpf_costack_spawn_nolock(1, 0);
 
@@ -591,7 +591,7 @@ BODY(bad_call_released, __failure __msg("call bpf_costack_co_release")
 }
 
 BODY(bad_call_null, __failure __msg("call bpf_costack_call")
-     __msg("Possibly NULL pointer passed to trusted {{arg1|R2}}"))
+	__msg("Possibly NULL pointer passed to trusted {{arg1|R2}}"))
 {
 	struct costack_co *co = bpf_costack_spawn_nolock(1, 0);
 
@@ -602,7 +602,7 @@ BODY(bad_call_null, __failure __msg("call bpf_costack_call")
 }
 
 BODY(bad_call_untrusted, __failure __msg("call bpf_costack_call")
-     __msg("R2 must be referenced or trusted"))
+	__msg("R2 must be referenced or trusted"))
 {
 	struct costack_co *co = kept;
 
@@ -610,13 +610,13 @@ BODY(bad_call_untrusted, __failure __msg("call bpf_costack_call")
 }
 
 BODY(bad_call_self, __failure __msg("call bpf_costack_call")
-     __msg("expected {{pointer to |}}STRUCT costack_co"))
+	__msg("expected {{pointer to |}}STRUCT costack_co"))
 {
 	return bpf_costack_call(self, (void *)self, 0, NULL);
 }
 
 BODY(bad_call_result, __failure __msg("call bpf_costack_call")
-     __msg("{{invalid .*access to stack|invalid read from stack}}"))
+	__msg("{{invalid .*access to stack|invalid read from stack}}"))
 {
 	struct costack_co *co = bpf_costack_spawn_nolock(1, 0);
 	u32 half = 0;
@@ -639,7 +639,7 @@ BODY(bad_map_null, __failure __msg("R1 isn't map pointer"))
 }
 
 BODY(bad_map_self, __failure __msg("call bpf_costack_map_read")
-     __msg("{{expected (pointer to )?STRUCT bpf_map|isn't map pointer}}"))
+	__msg("{{expected (pointer to )?STRUCT bpf_map|isn't map pointer}}"))
 {
 	u64 word = 0;
 	u32 key = 0;
@@ -672,7 +672,7 @@ BODY(bad_map_value, __failure __msg("{{write into map forbidden|cannot write int
 }
 
 BODY(bad_map_add_self, __failure __msg("call bpf_costack_map_add")
-     __msg("{{expected (pointer to )?STRUCT bpf_map|isn't map pointer}}"))
+	__msg("{{expected (pointer to )?STRUCT bpf_map|isn't map pointer}}"))
 {
 	u32 key = 0;
 
@@ -682,7 +682,7 @@ BODY(bad_map_add_self, __failure __msg("call bpf_costack_map_add")
 /* Memory of the program that looks like what is asked for */
 
 BODY(bad_self_stack, __failure __msg("call bpf_costack_yield")
-     __msg("{{must point to scalar|R1 is [a-z_]+ expected STRUCT costack_self}}"))
+	__msg("{{must point to scalar|R1 is [a-z_]+ expected STRUCT costack_self}}"))
 {
 	struct costack_self fake = {};
 
@@ -692,13 +692,13 @@ BODY(bad_self_stack, __failure __msg("call bpf_costack_yield")
 static struct costack_self fake_self;
 
 BODY(bad_self_global, __failure __msg("call bpf_costack_avail")
-     __msg("{{must point to scalar|R1 is [a-z_]+ expected STRUCT costack_self}}"))
+	__msg("{{must point to scalar|R1 is [a-z_]+ expected STRUCT costack_self}}"))
 {
 	return bpf_costack_avail(&fake_self);
 }
 
 BODY(bad_self_local, __failure __msg("call bpf_costack_avail")
-     __msg("{{must point to scalar|R1 is [a-z_]+ expected STRUCT costack_self}}"))
+	__msg("{{must point to scalar|R1 is [a-z_]+ expected STRUCT costack_self}}"))
 {
 	struct costack_self *fake = (void *)bpf_costack_local(self, 0, 64);
 
@@ -707,7 +707,7 @@ BODY(bad_self_local, __failure __msg("call bpf_costack_avail")
 
 /* The part of another coroutine that is its body's */
 BODY(bad_self_member, __failure __msg("call bpf_costack_yield")
-     __msg("expected pointer to STRUCT costack_self but R1 has a pointer to STRUCT costack_co"))
+	__msg("expected pointer to STRUCT costack_self but R1 has a pointer to STRUCT costack_co"))
 {
 	struct costack_co *co = bpf_costack_spawn_nolock(1, 0);
 	int ret;
