@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Tracers keep books of their own on who called whom: those must not be torn by bodies that
- * go from one stack, task and CPU to another. All there are are turned on while
+ * go from one stack, task and CPU to another. All that there are, are turned on while
  * coroutines run; then everything must have come back.
  */
 #include <ctype.h>
@@ -404,6 +404,16 @@ static void trace_suspended(bool private, bool before, bool cancel)
 	cos_trace__destroy(skel);
 }
 
+/* What the others are compared with */
+static void trace_nothing(void)
+{
+	if (!start())
+		return;
+	churn(RUN_MS);
+	check();
+	end(false);
+}
+
 /*
  * Samples of the stack, by programs in probes and return probes, and after these by the
  * clock and in NMIs. Not at once: the unwinder of 7.3 complains ("stack going in the wrong
@@ -472,7 +482,7 @@ out:
 
 TEST(cos_trace, .cpus = 2, .params = "guard_reserve=64 trim_ms=200")
 {
-	SUBTEST("nothing", { if (start()) { churn(RUN_MS); check(); end(false); } });
+	SUBTEST("nothing", trace_nothing());
 	SUBTEST("kprobes", trace_kprobes());
 	SUBTEST("graph_module", trace_graph("*costack*", "costack_"));
 	/* Not all there are: an emulated processor would be in its clock's interrupt for ever. */
