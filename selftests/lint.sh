@@ -68,6 +68,8 @@ ignored() {
 	# is BPF's, has to be left and entered for it.
 	kmod/body.c) echo LINE_SPACING,RCU_TASKS_TRACE ;;
 	kmod/coroutine.c) echo RCU_TASKS_TRACE ;;
+	# An array of no pointers is there for the verifier, not for an index.
+	kmod/coroutine.h) echo FLEXIBLE_ARRAY ;;
 	# kfuncs are extern symbols, and the frame macros are a switch statement
 	# in parts: they must open, close and leave it. user space has no __section.
 	# A constant that the loader sets is const volatile, as libbpf wants it: the
@@ -81,10 +83,10 @@ ignored() {
 	vmlinux.h) echo NEW_TYPEDEFS,PREFER_DEFINED_ATTRIBUTE_MACRO,CAMELCASE,EMBEDDED_FILENAME ;;
 	# Tests: designated initialisers in an assertion are taken for assignments in a
 	# condition, attributes and members in macros for values, a shell command in
-	# parts for a message; and a pointer is compared with NULL where a result of
-	# 0 or 1 is meant.
+	# parts for a message; a pointer is compared with NULL where a result of
+	# 0 or 1 is meant; and a macro takes statements after its other arguments.
 	selftests/progs/*.bpf.c | selftests/progs/*.h) echo MACRO_ARG_REUSE,AVOID_EXTERNS,GLOBAL_INITIALISERS,FUNCTION_ARGUMENTS,PARENTHESIS_ALIGNMENT,MACRO_WITH_FLOW_CONTROL,SPACING,VOLATILE,LONG_LINE,COMPLEX_MACRO,MACRO_ARG_PRECEDENCE,COMPARISON_TO_NULL,LINE_SPACING ;;
-	selftests/*) echo PREFER_KERNEL_TYPES,ARRAY_SIZE,BIT_MACRO,MACRO_ARG_REUSE,VOLATILE,LONG_LINE,LONG_LINE_STRING,OPEN_ENDED_LINE,CAMELCASE,STRCPY,STRLCPY,SSCANF_TO_KSTRTO,NAKED_SSCANF,AVOID_EXTERNS,PREFER_DEFINED_ATTRIBUTE_MACRO,ENOSYS,GLOBAL_INITIALISERS,ASSIGN_IN_IF,MACRO_ARG_PRECEDENCE,SPLIT_STRING,EMBEDDED_FUNCTION_NAME,COMPARISON_TO_NULL,LINE_SPACING,COMPLEX_MACRO ;;
+	selftests/*) echo PREFER_KERNEL_TYPES,ARRAY_SIZE,BIT_MACRO,MACRO_ARG_REUSE,VOLATILE,LONG_LINE,LONG_LINE_STRING,OPEN_ENDED_LINE,CAMELCASE,STRCPY,STRLCPY,SSCANF_TO_KSTRTO,NAKED_SSCANF,AVOID_EXTERNS,PREFER_DEFINED_ATTRIBUTE_MACRO,ENOSYS,GLOBAL_INITIALISERS,ASSIGN_IN_IF,MACRO_ARG_PRECEDENCE,SPLIT_STRING,EMBEDDED_FUNCTION_NAME,COMPARISON_TO_NULL,LINE_SPACING,COMPLEX_MACRO,SUSPECT_COMMA_SEMICOLON ;;
 	# libbpf's conventions: SEC() and map definitions are macros (and COSTACK_OPS()
 	# belongs to the body above it), events and
 	# licences are globals, and externs come from weak symbols. "__kptr *" is taken for

@@ -31,7 +31,12 @@ static void start(pthread_t *threads, void *(*run)(void *))
 {
 	long i;
 
-	yielded = stale = busy = refused = spawned = failed = 0;
+	yielded = 0;
+	stale = 0;
+	busy = 0;
+	refused = 0;
+	spawned = 0;
+	failed = 0;
 	stop = false;
 	for (i = 0; i < NR_THREADS; i++)
 		ASSERT_EQ(pthread_create(&threads[i], NULL, run, (void *)i), 0);
