@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <bpf/btf.h>
 
 #include "testing.h"
 #include "cos_kill.skel.h"
@@ -130,6 +131,7 @@ static void rounds(int total, int at_once, bool resume)
 	long long start = now_ms(), died = 0, unloaded = 0, since;
 	int i, killed = 0, unloads = 0;
 
+	btf__load_vmlinux_btf();	/* the children inherit it: btf_cache.c */
 	for (i = 0; killed < total; i++) {
 		pid_t pids[NR_LOADERS];
 		bool ok;
