@@ -161,6 +161,8 @@ static void interrupt(struct co_context *skel, bool softirq, bool own)
 	for (i = 0; i < 5; i++) {
 		/* Ended without a stack */
 		ASSERT_EQ(co_spawn(skel, counter, 7, 0), 1);
+		/* Whose place in slot 4 was taken unwinds on the clock's stack. */
+		ASSERT_TRUE(wait_coroutines(i ? 6 : 5));
 		skel->bss->tick_cancel = -1;
 		stats_read(&before);
 		if (softirq) {
