@@ -16,7 +16,7 @@
 
 #define TRACEFS		"/sys/kernel/tracing/"
 #define MAX_THREADS	8
-#define RUN_MS		1000
+#define RUN_MS		500
 
 static struct cos_trace *skel;
 static struct bpf_link *ops[3];
@@ -116,12 +116,23 @@ static void check(void)
 		  (unsigned long long)skel->bss->busy, (unsigned long long)skel->bss->empty);
 }
 
-static void churn(long ms)
+/* Long enough that check() finds something of each kind, on a busy machine too. */
+static void churn_on(void)
+{
+	long long end = now_ms() + PATIENCE_MS;
+
+	sleep_ms(RUN_MS);
+	while ((skel->bss->done <= 100 || skel->bss->cancelled <= 10 ||
+		skel->bss->dropped <= 10 || skel->bss->calls <= 10) && now_ms() < end)
+		sleep_ms(RUN_MS / 10);
+}
+
+static void churn(void)
 {
 	pthread_t threads[MAX_THREADS];
 	int n = start_threads(threads);
 
-	sleep_ms(ms);
+	churn_on();
 	stop_threads(threads, n);
 }
 
@@ -205,7 +216,7 @@ static void trace_kprobes(void)
 	/* They appear and go while bodies are suspended and run. */
 	n = start_threads(threads);
 	ASSERT_OK(write_file(TRACEFS "events/costack_test/enable", "1"));
-	sleep_ms(RUN_MS);
+	churn_on();
 	ASSERT_OK(write_file(TRACEFS "events/costack_test/enable", "0"));
 	stop_threads(threads, n);
 	check();
@@ -245,7 +256,7 @@ static void trace_graph(const char *filter, const char *seen)
 	set_filter(filter);
 	n = start_threads(threads);
 	if (ASSERT_OK(write_file(TRACEFS "current_tracer", "function_graph"))) {
-		sleep_ms(RUN_MS);
+		churn_on();
 		ASSERT_OK(write_file(TRACEFS "tracing_on", "0"));
 		text = read_file(TRACEFS "trace");
 		/* It was at work, or nothing is shown by this. */
@@ -306,7 +317,7 @@ static void trace_bodies(void)
 	tracers[0] = attach_body(skel->progs.tr_dense, links[0]);
 	tracers[1] = attach_body(skel->progs.tr_private, links[1]);
 	tracers[2] = attach_body(skel->progs.tr_caller, links[2]);
-	churn(RUN_MS);
+	churn();
 	check();
 	for (i = 0; i < 3; i++)
 		bpf_link__destroy(ops[i]);
@@ -409,7 +420,7 @@ static void trace_nothing(void)
 {
 	if (!start())
 		return;
-	churn(RUN_MS);
+	churn();
 	check();
 	end(false);
 }
@@ -444,7 +455,7 @@ static void trace_stacks(void)
 	opts.retprobe = true;
 	ret = bpf_program__attach_kprobe_multi_opts(tracer->progs.ret, "*costack_*", &opts);
 	ASSERT_PTR(ret);
-	sleep_ms(RUN_MS);
+	churn_on();
 	bpf_link__destroy(ret);
 	links[k++] = bpf_program__attach(tracer->progs.nmi);
 	for (i = 0; i < n; i++)
