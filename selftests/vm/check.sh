@@ -110,6 +110,25 @@ check_scan()
 	is "$bad" "" "the scan knows ${#faults[@]} faults from ${#harmless[@]} harmless lines"
 }
 
+# Whose fault was it? As above, of the lines that follow NAME.
+check_stale()
+{
+	local out=$tmp/stale
+	local oops='Oops: int3: 0000 [#1] SMP NOPTI' here='Code: 90 0f 1f 40 d6 e8 <f7> 75 00'
+
+	mkdir -p "$out"
+	printf '%s\n' "$oops" "$here" >"$out/console.log"
+	stale_code "$out"
+	result $? "a breakpoint that is not there is the emulator's"
+	printf '%s\n' "$oops" "${here/e8 </cc <}" >"$out/console.log"
+	! stale_code "$out"
+	result $? "one that is there is the kernel's"
+	printf '%s\n' "${oops/int3/0000}" "$oops" "$here" >"$out/console.log"
+	! stale_code "$out"
+	result $? "and so is all that comes after another fault"
+	rm -rf "$out"
+}
+
 # guest STATUS NAME OPTIONS... - a run in a guest has to end with the status
 guest()
 {
@@ -240,6 +259,7 @@ echo "KTAP version 1"
 check_usage
 check_probe
 check_scan
+check_stale
 check_inside
 guest 0 "a clean run passes" -- true
 # shellcheck disable=SC2016

@@ -104,3 +104,17 @@ expected_seen()
 {
 	cat "$1/dmesg" "$1/console.log" 2>/dev/null | tr -d '\r' | grep -E -- "$2" >/dev/null
 }
+
+# stale_code OUT - did the guest die of an instruction that was no longer there? An emulator whose
+# machine is busy may run a breakpoint which the kernel has replaced and waited for all CPUs since
+# (smp_text_poke_batch_finish()): an oops by int3 whose code shows none.
+stale_code()
+{
+	tr -d '\r' <"$1/console.log" | awk '
+		/Oops: / && !oops { oops = /Oops: int3/ ? 1 : 2 }
+		oops == 1 && /Code: / {
+			exit !/ [0-9a-f][0-9a-f] <[0-9a-f][0-9a-f]>/ || / cc </
+		}
+		oops == 2 { exit 1 }
+		END { if (!oops) exit 1 }'
+}

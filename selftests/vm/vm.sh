@@ -53,8 +53,8 @@ usage()
 	  --icount             one CPU, emulated, whose clock counts instructions: a
 	                       nanosecond is one
 
-	Status: that of CMD; $EX_TIME time limit, $EX_NO_STATUS panic or hang (no status came back),
-	$EX_SPLAT a fault in the kernel's log, $EX_LAB the laboratory or the build failed, $EX_USAGE usage.
+	Status: that of CMD; $EX_STALE the emulator's own fault, to be run again, $EX_TIME time limit,
+	$EX_NO_STATUS panic or hang (no status came back), $EX_SPLAT a fault in the kernel's log, $EX_LAB the laboratory or the build failed, $EX_USAGE usage.
 
 	Environment: COSTACK_CACHE (default /var/cache/costack), V=1 (show the build),
 	COSTACK_ACCEL=kvm|tcg (default: what a probe finds to work).
