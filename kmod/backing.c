@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/error-injection.h>
 #include <linux/gfp.h>
 #include <linux/numa.h>
 #include <linux/slab.h>
@@ -80,6 +81,7 @@ void *costack_backing_obtain(enum costack_backing backing, enum costack_mode mod
 	*allocator = COSTACK_ALLOCATOR_KMALLOC;
 	return kmalloc_node(size, costack_mode_gfp(mode), node);
 }
+ALLOW_ERROR_INJECTION(costack_backing_obtain, NULL);
 
 /**
  * costack_backing_return() - give the memory of a stack back to the kernel

@@ -106,6 +106,9 @@ check_scan()
 	for line in "${harmless[@]}"; do
 		[[ $(scans dmesg "$line") == clean ]] || bad+="failed: $line"$'\n'
 	done
+	line=$'kmem_cache_create_args(x) failed with error -12\nCPU: 1\nTainted: O\nCall Trace:'
+	[[ $(scans dmesg "__$line") == clean ]] || bad+="failed: $line"$'\n'
+	[[ $(scans dmesg "__$line"$'\n\nCall Trace:') == fault ]] || bad+="passed: another trace"$'\n'
 	printf '%s' "$bad" | sed 's/^/# /'
 	is "$bad" "" "the scan knows ${#faults[@]} faults from ${#harmless[@]} harmless lines"
 }
