@@ -9,6 +9,9 @@
 
 #include "testing.h"
 
+/* Slabs are not given back while an object of theirs is used: the machine's own noise. */
+#define SLACK_BYTES	(1 << 20)
+
 const char * const context_names[NR_CONTEXTS] = {
 	[CTX_SLEEPABLE] = "sleepable",
 	[CTX_PROCESS] = "process",
@@ -261,4 +264,44 @@ void wait_quiet(void)
 {
 	wait_refilled();
 	wait_still();
+}
+
+static long long meminfo(const char *text, const char *key)
+{
+	const char *p = text ? strstr(text, key) : NULL;
+
+	return p ? 1024 * strtoll(p + strlen(key), NULL, 10) : 0;
+}
+
+long long kernel_bytes(void)
+{
+	char *text;
+	long long n;
+
+	/* What waits to be freed, is; what is cached by files is not the kernel's own. */
+	sync_rcu();
+	write_file("/proc/sys/vm/drop_caches", "3");
+	sleep_ms(200);
+	text = read_file("/proc/meminfo");
+	n = meminfo(text, "\nSUnreclaim:") + meminfo(text, "\nVmallocUsed:");
+	free(text);
+	return n;
+}
+
+void same_bytes(long long before)
+{
+	long long now, end = now_ms() + 5000;
+
+	/* A stack of one size only would be more, had each round left one. */
+	while ((now = kernel_bytes()) - before > SLACK_BYTES && now_ms() < end)
+		;
+	test_note("slabs and vmalloc: %lld bytes before, %lld after", before, now);
+	ASSERT_LE(now - before, SLACK_BYTES);
+}
+
+int test_rounds(int few)
+{
+	const char *rounds = getenv("ROUNDS");
+
+	return rounds ? atoi(rounds) : few;
 }

@@ -215,6 +215,16 @@ void wait_quiet(void);
 #define DEBUGFS "/sys/kernel/debug/costack/"
 #define MONITOR "/dev/virtio-ports/costack.monitor"
 
+/*
+ * Memory of the kernel's that only the kernel can free: slabs and vmalloc. With the module
+ * unloaded, same_bytes() says what there is and what there was, and fails when a round of
+ * test_rounds() left more than the machine's own coming and going.
+ */
+long long kernel_bytes(void);
+void same_bytes(long long before);
+/* How many rounds: what the environment says (ROUNDS), or these few. */
+int test_rounds(int few);
+
 /* The rest */
 
 /* Runs a program once by itself; -errno or 0, with its return value in @retval. */

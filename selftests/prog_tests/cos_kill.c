@@ -3,9 +3,11 @@
  * Loaders that are killed with ten thousand suspended coroutines: by the time that
  * the kernel has cleaned up after them nothing is left, and the module can go.
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <bpf/btf.h>
@@ -168,6 +170,80 @@ TEST(cos_kill)
 TEST(cos_kill_resuming, .cpus = 2)
 {
 	rounds(NR_KILLED / 10, 1, true);
+}
+
+static int try_unload(void)
+{
+	return syscall(__NR_delete_module, "costack", O_NONBLOCK) ? -errno : 0;
+}
+
+/*
+ * At any moment of its life, from before it has opened anything; now and then somebody tries
+ * to unload the module at the same time.
+ */
+TEST(cos_kill_anytime)
+{
+	int i, early = 0, ready = 0, unloaded = 0, held = 0, total = test_rounds(40);
+	long long before = 0, life, start = now_ms();
+	unsigned int seed = start;
+
+	test_note("seed %u", seed);
+	srand(seed);
+	btf__load_vmlinux_btf();
+	/* How long is a life? */
+	for (i = -1, life = 0; i < total; i++) {
+		int fds[2], err, spawned = 0;
+		long long since;
+		pid_t pid;
+
+		if (!ASSERT_OK(pipe(fds)))
+			return;
+		fflush(stdout);
+		since = now_ms();
+		pid = fork();
+		if (!pid) {
+			close(fds[0]);
+			loader(fds[1], 0, true);
+		}
+		close(fds[1]);
+		if (i < 0) {
+			ASSERT_EQ(read(fds[0], &spawned, sizeof(spawned)), sizeof(spawned));
+			life = 1 + 5 * (now_ms() - since) / 4;
+		} else {
+			usleep(rand() % (1000 * life));
+			err = rand() % 4 ? -EAGAIN : try_unload();
+			unloaded += !err;
+			held += err == -EAGAIN || err == -EBUSY;
+			if (err && err != -EAGAIN && err != -EBUSY)
+				ASSERT_OK(err);
+		}
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		if (i >= 0 && read(fds[0], &spawned, sizeof(spawned)) == sizeof(spawned))
+			ready++;
+		else
+			early++;
+		close(fds[0]);
+		if (!module_loaded() && !ASSERT_OK(module_load("")))
+			return;
+		if (!nothing_left()) {
+			test_note("round %d", i);
+			return;
+		}
+		if (i == total / 4) {
+			/* By then the kernel's own caches are as large as they become. */
+			ASSERT_OK(module_unload());
+			before = kernel_bytes();
+			ASSERT_OK(module_load(""));
+		}
+	}
+	ASSERT_OK(module_unload());
+	test_note("%d loaders killed within %lld ms of their start, %d before they were ready, %d after; %d times the module went meanwhile",
+		  total, life, early, ready, unloaded);
+	same_bytes(before);
+	ASSERT_OK(module_load(""));
+	ASSERT_GT(early, 0);
+	ASSERT_GT(held, 0);
 }
 
 /* Others have the coroutines, and go on resuming while their type goes, and afterwards. */

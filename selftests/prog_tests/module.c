@@ -36,3 +36,27 @@ TEST(module_pinned)
 	ASSERT_EQ(module_unload(), 0);
 	ASSERT_EQ(module_loaded(), false);
 }
+
+/* Loaded, used a little, and unloaded again: nothing is left of it. */
+TEST(module_reload)
+{
+	int i, total = test_rounds(20);
+	long long before;
+
+	/* The first time the kernel makes things that stay, like caches of its own. */
+	ASSERT_OK(module_unload());
+	ASSERT_OK(module_load(""));
+	ASSERT_OK(module_unload());
+	before = kernel_bytes();
+	for (i = 0; i < total; i++) {
+		if (!ASSERT_OK(module_load(i % 2 ? "" : "reserve=64,32 co_reserve=1000")))
+			return;
+		if (i % 3)
+			wait_refilled();
+		if (!ASSERT_OK(module_unload()))
+			return;
+	}
+	test_note("loaded and unloaded %d times", total);
+	same_bytes(before);
+	ASSERT_OK(module_load(""));
+}
