@@ -138,6 +138,9 @@ others()
 			-o "$results/$k-icount" -- selftests/bench/resume.sh
 		part "$k-overflow-dense" overflow "$k" dense 32768
 		part "$k-overflow-private" overflow "$k" private 16384
+		part "$k-oom" "$vm" run -k "$k" -c 2 -m 512M -t 200 -o "$results/$k-oom" \
+			--expect-splat 'Out of memory: Killed process [0-9]+ \(test_progs\)' -- \
+			selftests/.output/test_progs -t oom
 	done
 	part laboratory "$here/vm/check.sh" -k "$1"
 }
@@ -184,7 +187,7 @@ if "$vm" setup; then
 	fi
 	wait "${running[@]}"
 	for k in "${built[@]}"; do
-		show "$k"-{suite,instructions,overflow-dense,overflow-private}
+		show "$k"-{suite,instructions,overflow-dense,overflow-private,oom}
 	done
 	[[ ${#built[@]} -eq 0 ]] || show laboratory
 else

@@ -521,6 +521,15 @@ check_eq "and the other says why" \
 	"$(cat "$tmp/race1" "$tmp/race2" | grep -c -e '^race: 1 program loaded' -e "'race' is .*loaded")" 2
 good "unload what the winner loaded" - prog unload race
 
+mkdir "$tmp/bpf"
+mount -t bpf bpf "$tmp/bpf"
+expect "load below another bpffs" 0 "^tool_xdp: 1 program loaded" "generic mode" \
+	--bpffs "$tmp/bpf" prog load "$xdp" dev lo
+umount "$tmp/bpf"
+check "with the bpffs all goes that is pinned there" kernel_is_as_before
+fails "and the tool says that it has none" "no bpffs at $tmp/bpf: mount -t bpf" \
+	--bpffs "$tmp/bpf" prog list
+
 ## What others put there
 
 mkdir -p "$tmp/precious" "$PINS/odd/links/deep"
