@@ -403,9 +403,9 @@ __bpf_kfunc int bpf_costack_resume_xdp(struct costack_co *co, struct xdp_md *xdp
 /*
  * The maps whose values can be read by copy, and without what must not be copied. @denied:
  * flag of those that programs may not do this with; of a map that they may not write to,
- * the verifier may know the values.
+ * the verifier may know the values. @percpu: also those that have a value for each CPU.
  */
-static int costack_map_check(const struct bpf_map *map, u32 key_size, u32 denied)
+static int costack_map_check(const struct bpf_map *map, u32 key_size, u32 denied, bool percpu)
 {
 	if (map->map_flags & denied)
 		return -EACCES;
@@ -417,7 +417,7 @@ static int costack_map_check(const struct bpf_map *map, u32 key_size, u32 denied
 	case BPF_MAP_TYPE_PERCPU_ARRAY:
 	case BPF_MAP_TYPE_PERCPU_HASH:
 	case BPF_MAP_TYPE_LRU_PERCPU_HASH:
-		if (denied == BPF_F_WRONLY_PROG)
+		if (percpu)
 			break;
 		fallthrough;
 	default:
@@ -450,7 +450,7 @@ __bpf_kfunc int bpf_costack_map_read(void *p__map, const void *key, u32 key__sz,
 				     u32 value__sz)
 {
 	struct bpf_map *map = p__map;
-	int ret = costack_map_check(map, key__sz, BPF_F_WRONLY_PROG);
+	int ret = costack_map_check(map, key__sz, BPF_F_WRONLY_PROG, true);
 	void *from;
 
 	if (ret)
@@ -496,7 +496,7 @@ __bpf_kfunc int bpf_costack_map_add(void *p__map, const void *key, u32 key__sz, 
 				    s64 delta)
 {
 	struct bpf_map *map = p__map;
-	int ret = costack_map_check(map, key__sz, BPF_F_RDONLY_PROG);
+	int ret = costack_map_check(map, key__sz, BPF_F_RDONLY_PROG, false);
 	void *value;
 
 	if (ret)
