@@ -20,6 +20,17 @@
 #include "kfunc.h"
 #include "stack.h"
 
+/*
+ * May a caller that the verifier takes for sleepable sleep? Not a timer's callback, which the
+ * verifier of 6.12 takes for as sleepable as its program; and nobody above a body.
+ *
+ * No sleepable program runs above a body today: no test can reach that.
+ */
+static bool costack_may_sleep(enum costack_context context)
+{
+	return likely(context == COSTACK_CTX_PROCESS && !costack_co_inside());
+}
+
 __bpf_kfunc_start_defs();
 
 /**
@@ -44,8 +55,7 @@ __bpf_kfunc struct costack *bpf_costack_alloc_sleepable(u32 size, u64 flags)
 {
 	enum costack_context context = costack_context_now();
 
-	/* The verifier of 6.12 lets a timer's callback in a sleepable program come here. */
-	if (unlikely(context != COSTACK_CTX_PROCESS))
+	if (!costack_may_sleep(context))
 		return costack_stack_alloc(size, flags, COSTACK_MODE_NOLOCK, context);
 	return costack_stack_alloc(size, flags, COSTACK_MODE_SLEEPABLE, COSTACK_CTX_SLEEPABLE);
 }
@@ -202,7 +212,7 @@ __bpf_kfunc struct costack_co *bpf_costack_spawn_sleepable(u32 id, u64 arg)
 {
 	enum costack_context context = costack_context_now();
 
-	if (unlikely(context != COSTACK_CTX_PROCESS))
+	if (!costack_may_sleep(context))
 		return costack_co_spawn(id, arg, COSTACK_MODE_NOLOCK, context);
 	return costack_co_spawn(id, arg, COSTACK_MODE_SLEEPABLE, COSTACK_CTX_SLEEPABLE);
 }
