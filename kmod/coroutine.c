@@ -231,6 +231,8 @@ struct costack_co *costack_co_spawn(u32 id, u64 arg, enum costack_mode mode,
 	co->msg.left = 0;
 	co->resumes = 0;
 	co->born = jiffies;
+	/* Pairs with costack_co_retire_one(): the type of before is seen to be gone, then. */
+	smp_wmb();
 	refcount_set(&cs->ref, 1);
 	WRITE_ONCE(co->type, type);
 	/* From here on costack_co_retire() sees it. */
@@ -618,23 +620,14 @@ static void costack_co_free(struct costack_co *co)
 	costack_pool_put(costack_co_cs(co));
 }
 
-/*
- * End a coroutine. @type: as one of this type, which is going; NULL: whatever its type.
- * 0, also when it was of another; -ESRCH, -EBUSY, -ESTALE.
- */
-static int costack_co_end(struct costack_co *co, const struct costack_type *type, bool dying)
+/* End a coroutine. 0, -ESRCH, -EBUSY, -ESTALE. */
+static int costack_co_end(struct costack_co *co, bool dying)
 {
 	bool bh = costack_run_begin();
 	int ret = costack_co_begin(co, dying);
 
 	if (ret)
 		goto out;
-	if (type && co->type != type) {
-		/* Freed and spawned anew, as something else, since the caller looked. */
-		costack_estack_unlock(co->estack);
-		costack_co_unclaim(co);
-		goto out;
-	}
 	if (co->slow & COSTACK_SLOW_FRESH) {
 		/* Its body never began, and will not. */
 		costack_estack_unlock(co->estack);
@@ -668,7 +661,7 @@ int costack_co_cancel(struct costack_co *co)
 	/* One that never ran needs no execution stack to end, which may be in use. */
 	if (cmpxchg(&co->state, COSTACK_NEW, COSTACK_FINISHED) == COSTACK_NEW)
 		return 0;
-	ret = costack_co_end(co, NULL, false);
+	ret = costack_co_end(co, false);
 	return ret == -ESRCH ? 0 : ret;
 }
 
@@ -713,11 +706,13 @@ struct costack_co *costack_co_get(struct costack_co *co)
  */
 void costack_co_put(struct costack_co *co)
 {
+	int state;
+
 	if (!refcount_dec_and_test(&costack_co_cs(co)->ref))
 		return;
-	/* Nobody can resume it any more, but costack_co_retire() may be about to. */
-	if (costack_co_get_state(co) == COSTACK_FINISHED ||
-	    cmpxchg(&co->state, COSTACK_NEW, COSTACK_FINISHED) == COSTACK_NEW)
+	/* Nobody can run it any more. */
+	state = costack_co_get_state(co);
+	if (state == COSTACK_FINISHED || state == COSTACK_NEW)
 		costack_co_free(co);
 	else if (llist_add(&co->dropped, &costack_dropped))
 		irq_work_queue(&costack_drop_irq_work);
@@ -734,9 +729,9 @@ static void costack_drop_work(struct work_struct *work)
 	int ret;
 
 	llist_for_each_entry_safe(co, next, llist_del_all(&costack_dropped), dropped) {
-		ret = costack_co_end(co, NULL, true);
+		ret = costack_co_end(co, true);
 		if (ret == -EBUSY) {
-			/* Its execution stack is in use, or costack_co_retire() has it. */
+			/* It runs, or its execution stack is in use. */
 			llist_add(&co->dropped, &costack_dropped);
 			queue_delayed_work(costack_co_wq, &costack_drop, 1);
 			continue;
@@ -746,23 +741,30 @@ static void costack_drop_work(struct work_struct *work)
 	}
 }
 
-/* End a coroutine if it is of a type that is going. */
+/*
+ * End a coroutine if it is of a type that is going. It is looked at without a reference, and
+ * may be freed and spawned anew, as something else: whoever has it then must not find it
+ * running. So it is not claimed before it is held, and known to be the same.
+ *
+ * One that nobody has is in the making, in the pool, or the worker's to end.
+ */
 static void costack_co_retire_one(struct costack_co *co, struct costack_type *type)
 {
+	if (READ_ONCE(co->type) != type || !refcount_inc_not_zero(&costack_co_cs(co)->ref))
+		return;
+	/* Pairs with costack_co_spawn(). */
+	smp_acquire__after_ctrl_dep();
 	while (READ_ONCE(co->type) == type) {
-		switch (costack_co_get_state(co)) {
-		case COSTACK_FREE:
-			/* In the making: costack_co_retire() comes again. */
-			return;
-		case COSTACK_FINISHED:
-			/* For handles that live on, and for who frees it just now. */
-			if (cmpxchg(&co->type, type, &costack_dead_type) == type)
-				costack_type_uncharge(type);
-			return;
-		}
-		if (costack_co_end(co, type, true) == -EBUSY)
+		if (costack_co_get_state(co) == COSTACK_FINISHED) {
+			/* For handles that live on. */
+			WRITE_ONCE(co->type, &costack_dead_type);
+			costack_type_uncharge(type);
+		} else if (costack_co_end(co, true)) {
+			/* It runs, its execution stack is in use, or it is in the making. */
 			usleep_range(50, 500);
+		}
 	}
+	costack_co_put(co);
 }
 
 /*
@@ -809,9 +811,10 @@ void costack_co_retire(struct costack_type *type)
 	smp_mb();
 	for (;;) {
 		costack_co_retire_pass(type);
-		/* One is in the making, or is being freed. */
+		/* One is in the making, is being freed, or waits for the worker. */
 		if (!costack_type_charged(type))
 			break;
+		flush_delayed_work(&costack_drop);
 		usleep_range(100, 1000);
 	}
 	mutex_unlock(&costack_retire_lock);

@@ -89,7 +89,8 @@ struct costack_co_self {
  * @state: &enum costack_state; cmpxchg, released by whoever runs it
  * @live: bytes kept; the owner's, who runs it: so are all that follow, but where
  *	something else is said
- * @type: its type, or costack_dead_type; NULL in the pool. xchg
+ * @type: its type, or costack_dead_type; NULL in the pool. Changed by who spawns or frees it,
+ *	and with a reference by costack_co_retire()
  * @estack: where it runs; constant for its life
  * @sp: its stack pointer while it does not run
  * @base_sp: the stack pointer of who runs it

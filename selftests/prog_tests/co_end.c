@@ -170,6 +170,61 @@ TEST(co_unregister, .cpus = 2)
 	co__destroy(skel);
 }
 
+/*
+ * Handles of a type that goes, in the hands of their next owner: nobody else runs what
+ * has one reference and a stack of its own.
+ */
+static void *reuse(void *arg)
+{
+	u32 first = (long)arg * 16, slot;
+	struct co_args a;
+
+	pin_to_cpu((long)arg % nr_cpus());
+	while (!stop) {
+		/* Freed here and now, since they never ran: the next ones get their handles. */
+		for (slot = first; slot < first + 8; slot++)
+			co_spawn(skel, forever, slot, 0);
+		for (slot = first; slot < first + 8; slot++)
+			co_do(skel, state, .slot = slot);
+		for (slot = first; slot < first + 8; slot++)
+			co_do(skel, release, .slot = slot);
+		for (slot = first; slot < first + 8; slot++)
+			ASSERT_EQ(co_spawn(skel, forever_own, slot, 0), 1);
+		for (slot = first; slot < first + 8; slot++) {
+			a = co_do(skel, resume, .slot = slot, .count = 10);
+			__sync_fetch_and_add(&yielded, a.yielded);
+			__sync_fetch_and_add(&failed, 10 - a.yielded);
+			__sync_fetch_and_add(&busy, a.busy);
+			a = co_do(skel, cancel, .slot = slot);
+			__sync_fetch_and_add(&failed, !!a.ret);
+			co_do(skel, release, .slot = slot);
+		}
+	}
+	return NULL;
+}
+
+TEST(co_reused, .cpus = 2)
+{
+	pthread_t threads[NR_THREADS];
+	int round;
+
+	if (!load())
+		return;
+	start(threads, reuse);
+	for (round = 0; round < 20; round++) {
+		sleep_ms(10);
+		bpf_link__destroy(skel->links.forever_ops);
+		skel->links.forever_ops = bpf_map__attach_struct_ops(skel->maps.forever_ops);
+		if (!ASSERT_PTR(skel->links.forever_ops))
+			break;
+	}
+	join(threads);
+	ASSERT_GT(yielded, 0);
+	ASSERT_EQ(busy, 0);
+	ASSERT_EQ(failed, 0);
+	co__destroy(skel);
+}
+
 TEST(co_evicted)
 {
 	struct stats before, after;
