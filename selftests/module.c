@@ -57,19 +57,27 @@ int test_module_load(const char *name)
 	return module_insert("selftests/modules", name, "");
 }
 
-/* Programs and maps of the test before hold the module a little longer. */
-int module_unload(void)
+/* Programs and maps that used it hold a module a little longer. */
+static int module_remove(const char *name)
 {
 	long long end = now_ms() + PATIENCE_MS;
 
-	while (module_loaded()) {
-		if (!syscall(__NR_delete_module, "costack", O_NONBLOCK))
-			return 0;
+	while (syscall(__NR_delete_module, name, O_NONBLOCK)) {
 		if ((errno != EAGAIN && errno != EBUSY) || now_ms() > end)
 			return -errno;
 		sleep_ms(20);
 	}
 	return 0;
+}
+
+int module_unload(void)
+{
+	return module_loaded() ? module_remove("costack") : 0;
+}
+
+int test_module_unload(const char *name)
+{
+	return module_remove(name);
 }
 
 static long long value_of(const char *text, const char *key)

@@ -153,6 +153,7 @@ int module_load(const char *params);
 int module_unload(void);
 /* One of modules/, built with the tests. */
 int test_module_load(const char *name);
+int test_module_unload(const char *name);
 bool module_loaded(void);
 
 /* Its counters */
