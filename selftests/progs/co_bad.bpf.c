@@ -718,3 +718,13 @@ BODY(bad_self_member, __failure __msg("call bpf_costack_yield")
 	bpf_costack_co_release(co);
 	return ret;
 }
+
+/* Memory of an arena is nothing that a kfunc may be given to write to. */
+BODY(bad_read_arena, __failure __msg("call bpf_costack_read")
+	__msg("R2 type=arena expected=fp"))
+{
+	void *map = &arena;
+
+	asm volatile ("" :: "r"(map));
+	return bpf_costack_read(self, (void *)(void __attribute__((address_space(1))) *)arg, 8);
+}
