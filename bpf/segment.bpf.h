@@ -30,6 +30,7 @@ struct flow_key {
  * @ack: what it acknowledges
  * @at: where its data begin, as bpf_skb_load_bytes() counts
  * @len: bytes of data
+ * @from: where in the stream these belong, for who puts segments in order
  * @syn: begins a direction
  * @acks: @ack is valid
  * @fin: ends a direction, behind its data
@@ -41,6 +42,7 @@ struct segment {
 	__u32 ack;
 	__u32 at;
 	__u32 len;
+	__u32 from;
 	bool syn;
 	bool acks;
 	bool fin;
@@ -150,6 +152,18 @@ static inline void reverse(struct flow_key *to, const struct flow_key *from)
 	to->sport = from->dport;
 	to->dport = from->sport;
 	to->family = from->family;
+}
+
+static inline bool same_key(const struct flow_key *one, const struct flow_key *other)
+{
+	const __u64 *a = (const __u64 *)one, *b = (const __u64 *)other;
+	int i;
+
+	for (i = 0; i < sizeof(*one) / sizeof(*a); i++) {
+		if (a[i] != b[i])
+			return false;
+	}
+	return true;
 }
 
 #endif /* __SEGMENT_BPF_H */

@@ -257,7 +257,7 @@ struct {
 } flows SEC(".maps");
 
 /* Keep the data of a packet for later. */
-static int put_aside(struct __sk_buff *skb, struct costack *early, const struct packet *p,
+static int put_aside(struct __sk_buff *skb, struct costack *early, const struct segment *p,
 		     __u32 have)
 {
 	struct stream *s = (struct stream *)bpf_costack_frame(early, 0, sizeof(*s));
@@ -270,7 +270,7 @@ static int put_aside(struct __sk_buff *skb, struct costack *early, const struct 
 
 /* A packet closed the gap before @*have: what waits there is next. */
 static __noinline int catch_up(struct costack_co *co, struct costack *early,
-			       const struct packet *p, __u32 *have)
+			       const struct segment *p, __u32 *have)
 {
 	struct stream *s = (struct stream *)bpf_costack_frame(early, 0, sizeof(*s));
 	int ret = COSTACK_READING;
@@ -294,7 +294,7 @@ static __noinline int catch_up(struct costack_co *co, struct costack *early,
 }
 
 /* Give the coroutine what is next, and say with what it comes. */
-static int deliver(struct __sk_buff *skb, struct costack_co *co, const struct packet *p,
+static int deliver(struct __sk_buff *skb, struct costack_co *co, const struct segment *p,
 		   __u8 dir, __u32 packets)
 {
 	__u32 zero = 0;
@@ -308,7 +308,7 @@ static int deliver(struct __sk_buff *skb, struct costack_co *co, const struct pa
 }
 
 /* Data of the client: what is next, to the coroutine; what is early, aside. */
-__noinline int follow(struct __sk_buff *skb, struct packet *p __arg_nonnull, __u8 dir)
+__noinline int follow(struct __sk_buff *skb, struct segment *p __arg_nonnull, __u8 dir)
 {
 	struct flow *flow = bpf_map_lookup_elem(&flows, &p->key);
 	int ret = COSTACK_READING;
@@ -390,8 +390,7 @@ static void drop(struct flow *flow)
 		bpf_costack_co_release(co);	/* waits in a read: is cancelled */
 }
 
-/* A client's SYN: a new connection, unless it is the last one's SYN again. */
-__noinline int open_flow(const struct packet *p __arg_nonnull)
+__noinline int open_flow(const struct segment *p __arg_nonnull)
 {
 	struct flow *flow = bpf_map_lookup_elem(&flows, &p->key);
 	struct flow fresh = { .first = p->seq, .key = p->key };
@@ -433,42 +432,4 @@ static void close_flow(const struct flow_key *key)
 		count(closed);
 	drop(flow);
 	bpf_map_delete_elem(&flows, key);
-}
-
-/* A FIN or RST of either side ends it. */
-__noinline int close_flows(const struct packet *p __arg_nonnull)
-{
-	struct flow_key back;
-
-	turn_key(&p->key, &back);
-	close_flow(&p->key);
-	close_flow(&back);
-	return 0;
-}
-
-static __always_inline int sni(struct __sk_buff *skb, __u8 dir)
-{
-	struct packet p = {};
-
-	if (dissect(skb, &p))
-		return TCX_NEXT;
-	if (p.syn && !p.ack && !p.end)
-		open_flow(&p);
-	if (p.len)
-		follow(skb, &p, dir);
-	if (p.end)
-		close_flows(&p);
-	return TCX_NEXT;
-}
-
-SEC("tcx/ingress")
-int sni_ingress(struct __sk_buff *skb)
-{
-	return sni(skb, INGRESS);
-}
-
-SEC("tcx/egress")
-int sni_egress(struct __sk_buff *skb)
-{
-	return sni(skb, EGRESS);
 }

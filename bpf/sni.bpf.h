@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * What the three programs that find the server names of TLS connections share: IP, TCP,
+ * What the three programs that find the server names of TLS connections share: the packets,
  * the counters, the events. They differ in where a connection's state is, and in how the
  * ClientHello is parsed while only a part of it is here:
  *
@@ -16,14 +16,11 @@
 #include <bpf/bpf_helpers.h>
 
 #include "costack_event.h"
+#include "segment.bpf.h"
 
 #define ENOMEM		12
 #define EINVAL		22
 #define ENOSPC		28
-#define AF_INET		2
-#define AF_INET6	10
-#define ETH_P_IP	0x0800
-#define ETH_P_IPV6	0x86dd
 
 #define INGRESS		0
 #define EGRESS		1
@@ -32,7 +29,6 @@
 #define STREAM_MAX	(31 * 1024)	/* bytes of a connection that are looked at */
 #define EARLY_MAX	8		/* gaps in the stream, at once */
 #define SLICE		256		/* of the stream, copied at once */
-#define EXTHDRS_MAX	8
 
 /* TLS: RFC 8446, 4 and 5.1; RFC 6066, 3 */
 #define RECORD_HANDSHAKE	22
@@ -47,8 +43,6 @@
 #define SERVER_NAME_HOST	0
 
 char LICENSE[] SEC("license") = "GPL";
-
-extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym;
 
 /**
  * struct sni_counters - what happened since the program was loaded
@@ -96,37 +90,6 @@ struct sni_counters {
 #define OVER (-1)
 #define over(cause) ({ count(cause); OVER; })
 
-/* The connection as its client sends it. */
-struct flow_key {
-	__u8 saddr[16];
-	__u8 daddr[16];
-	__be16 sport;
-	__be16 dport;
-	__u32 family;
-};
-
-/**
- * struct packet - what matters of a packet
- * @key: its connection
- * @seq: sequence number of its data, also in a SYN
- * @at: where in the packet its data is
- * @len: bytes of that
- * @from: where in the stream it belongs; see trim()
- * @syn: begins a connection
- * @ack: of the side that did not begin it, if @syn is set
- * @end: FIN or RST
- */
-struct packet {
-	struct flow_key key;
-	__u32 seq;
-	__u32 at;
-	__u32 len;
-	__u32 from;
-	bool syn;
-	bool ack;
-	bool end;
-};
-
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20);
@@ -135,7 +98,7 @@ struct {
 #ifdef __COSTACK_BPF_H
 /* Put the data of a packet onto a costack: the stream begins at @at. Return: 0, or an error. */
 static __noinline int store_bytes(struct __sk_buff *skb, struct costack *cs, __u32 at,
-				  const struct packet *p)
+				  const struct segment *p)
 {
 	__u32 done, n;
 	__u8 *to;
@@ -159,93 +122,6 @@ static __noinline int store_bytes(struct __sk_buff *skb, struct costack *cs, __u
 }
 #endif
 
-/* Packets: find TCP in IP. Return: is it TCP, and whole? */
-
-static int parse_ipv4(struct __sk_buff *skb, struct packet *p, __u32 *end)
-{
-	struct iphdr ip;
-
-	if (bpf_skb_load_bytes(skb, p->at, &ip, sizeof(ip)))
-		return over(bad_packets);
-	if (ip.protocol != IPPROTO_TCP)
-		return OVER;
-	if (ip.frag_off & bpf_htons(0x3fff))
-		return over(fragments);
-	if (ip.ihl < 5)
-		return over(bad_packets);
-	p->key.family = AF_INET;
-	__builtin_memcpy(p->key.saddr, &ip.saddr, sizeof(ip.saddr));
-	__builtin_memcpy(p->key.daddr, &ip.daddr, sizeof(ip.daddr));
-	if (ip.tot_len)		/* 0: larger than it can say */
-		*end = p->at + bpf_ntohs(ip.tot_len);
-	p->at += ip.ihl * 4;
-	return 0;
-}
-
-static int parse_ipv6(struct __sk_buff *skb, struct packet *p, __u32 *end)
-{
-	struct ipv6_opt_hdr opt;
-	struct ipv6hdr ip;
-	__u8 next;
-	int i;
-
-	if (bpf_skb_load_bytes(skb, p->at, &ip, sizeof(ip)))
-		return over(bad_packets);
-	p->key.family = AF_INET6;
-	__builtin_memcpy(p->key.saddr, &ip.saddr, sizeof(ip.saddr));
-	__builtin_memcpy(p->key.daddr, &ip.daddr, sizeof(ip.daddr));
-	p->at += sizeof(ip);
-	if (ip.payload_len)
-		*end = p->at + bpf_ntohs(ip.payload_len);
-	next = ip.nexthdr;
-	for (i = 0; i < EXTHDRS_MAX; i++) {
-		if (next == IPPROTO_TCP)
-			return 0;
-		if (next == IPPROTO_FRAGMENT)
-			return over(fragments);
-		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS)
-			return OVER;
-		if (bpf_skb_load_bytes(skb, p->at, &opt, sizeof(opt)))
-			return over(bad_packets);
-		next = opt.nexthdr;
-		p->at += (opt.hdrlen + 1) * 8;
-	}
-	return over(bad_packets);
-}
-
-__noinline int dissect(struct __sk_buff *skb, struct packet *p __arg_nonnull)
-{
-	struct sk_buff *kskb = bpf_cast_to_kern_ctx(skb);
-	__u32 end = skb->len;
-	struct tcphdr tcp;
-	int ret = OVER;
-
-	/*
-	 * The IP header, behind an Ethernet header or none. (BPF_HDR_START_NET would find
-	 * it, too, but bpf_skb_load_bytes_relative() reads the linear part alone.)
-	 */
-	p->at = kskb->network_header - kskb->mac_header;
-	if (skb->protocol == bpf_htons(ETH_P_IP))
-		ret = parse_ipv4(skb, p, &end);
-	else if (skb->protocol == bpf_htons(ETH_P_IPV6))
-		ret = parse_ipv6(skb, p, &end);
-	if (ret)
-		return ret;
-	if (bpf_skb_load_bytes(skb, p->at, &tcp, sizeof(tcp)))
-		return over(bad_packets);
-	p->at += tcp.doff * 4;
-	if (tcp.doff < 5 || p->at > end || end > skb->len)
-		return over(bad_packets);
-	p->len = end - p->at;
-	p->key.sport = tcp.source;
-	p->key.dport = tcp.dest;
-	p->syn = tcp.syn;
-	p->ack = tcp.ack;
-	p->end = tcp.fin || tcp.rst;
-	p->seq = bpf_ntohl(tcp.seq) + tcp.syn;
-	return 0;
-}
-
 /* The stream: segments in any order, more than once, overlapping. */
 
 /* Bytes @from to @to of the stream are here; none if @to is 0. */
@@ -268,7 +144,7 @@ struct stream {
  * Leave of a packet's data what is not here yet, and find where that belongs: at
  * p->from. Return: 0, or OVER if there is nothing new.
  */
-static __always_inline int trim(struct packet *p, __u32 first, __u32 have)
+static __always_inline int trim(struct segment *p, __u32 first, __u32 have)
 {
 	__s32 old = have - (p->seq - first);	/* right also where sequence numbers wrap */
 
@@ -316,31 +192,9 @@ __noinline int note_range(struct stream *s __arg_nonnull, __u32 from, __u32 to)
 	return 0;
 }
 
-static __always_inline bool same_key(const struct flow_key *one, const struct flow_key *other)
-{
-	const __u64 *a = (const __u64 *)one, *b = (const __u64 *)other;
-	int i;
-
-	for (i = 0; i < sizeof(*one) / sizeof(*a); i++) {
-		if (a[i] != b[i])
-			return false;
-	}
-	return true;
-}
-
-/* The key of what the server sends. */
-static __always_inline void turn_key(const struct flow_key *key, struct flow_key *back)
-{
-	__builtin_memcpy(back->saddr, key->daddr, sizeof(back->saddr));
-	__builtin_memcpy(back->daddr, key->saddr, sizeof(back->daddr));
-	back->sport = key->dport;
-	back->dport = key->sport;
-	back->family = key->family;
-}
-
 /* All that an event says of the connection, but the time, the packets, the name. */
 static __always_inline void describe(struct costack_event_flow *event,
-				     const struct __sk_buff *skb, const struct packet *p,
+				     const struct __sk_buff *skb, const struct segment *p,
 				     __u8 dir)
 {
 	event->type = COSTACK_EVENT_FLOW;
@@ -352,6 +206,65 @@ static __always_inline void describe(struct costack_event_flow *event,
 	event->dport = bpf_ntohs(p->key.dport);
 	__builtin_memcpy(event->saddr, p->key.saddr, sizeof(event->saddr));
 	__builtin_memcpy(event->daddr, p->key.daddr, sizeof(event->daddr));
+}
+
+/* Packets. What follows calls these three, of which each program has its own. */
+
+/* A client's SYN: a new connection, unless it is the last one's SYN again. */
+int open_flow(const struct segment *p);
+
+/* Data of the client. */
+int follow(struct __sk_buff *skb, struct segment *p, __u8 dir);
+
+/* The end of what one side sends. */
+static void close_flow(const struct flow_key *key);
+
+/* A FIN or RST of either side ends it. */
+__noinline int close_flows(const struct segment *p __arg_nonnull)
+{
+	struct flow_key back;
+
+	reverse(&back, &p->key);
+	close_flow(&p->key);
+	close_flow(&back);
+	return 0;
+}
+
+static __always_inline int sni(struct __sk_buff *skb, __u8 dir)
+{
+	struct segment p = {};
+
+	switch (dissect(skb, &p)) {
+	case 0:
+		break;
+	case IS_FRAGMENT:
+		count(fragments);
+		return TCX_NEXT;
+	case IS_BAD:
+		count(bad_packets);
+		return TCX_NEXT;
+	default:
+		return TCX_NEXT;
+	}
+	if (p.syn && !p.acks && !p.fin && !p.rst)
+		open_flow(&p);
+	if (p.len)
+		follow(skb, &p, dir);
+	if (p.fin || p.rst)
+		close_flows(&p);
+	return TCX_NEXT;
+}
+
+SEC("tcx/ingress")
+int sni_ingress(struct __sk_buff *skb)
+{
+	return sni(skb, INGRESS);
+}
+
+SEC("tcx/egress")
+int sni_egress(struct __sk_buff *skb)
+{
+	return sni(skb, EGRESS);
 }
 
 #endif /* __SNI_BPF_H */

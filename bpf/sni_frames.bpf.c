@@ -290,7 +290,7 @@ static int parse(struct costack *cs, struct conn *c)
  * Put the data of a packet where it belongs. What has been parsed, or can be, stays
  * as it came first. Return: 0, or OVER.
  */
-static int store(struct __sk_buff *skb, struct costack *cs, struct conn *c, struct packet *p)
+static int store(struct __sk_buff *skb, struct costack *cs, struct conn *c, struct segment *p)
 {
 	if (trim(p, c->first, c->stream.have))
 		return 0;
@@ -308,7 +308,7 @@ static int store(struct __sk_buff *skb, struct costack *cs, struct conn *c, stru
  * Give the stack to the map again. The element may be gone by now, evicted or for a
  * new connection of the same ports.
  */
-static void keep(struct costack *cs, const struct packet *p, __u32 first)
+static void keep(struct costack *cs, const struct segment *p, __u32 first)
 {
 	struct flow *flow = bpf_map_lookup_elem(&flows, &p->key);
 
@@ -319,7 +319,7 @@ static void keep(struct costack *cs, const struct packet *p, __u32 first)
 }
 
 /* Data of the client: put it into the stream, parse on. */
-__noinline int follow(struct __sk_buff *skb, struct packet *p __arg_nonnull, __u8 dir)
+__noinline int follow(struct __sk_buff *skb, struct segment *p __arg_nonnull, __u8 dir)
 {
 	struct flow *flow = bpf_map_lookup_elem(&flows, &p->key);
 	__u32 first, state;
@@ -392,8 +392,7 @@ static void drop_stack(struct flow *flow)
 		bpf_costack_release(cs);
 }
 
-/* A client's SYN: a new connection, unless it is the last one's SYN again. */
-__noinline int open_flow(const struct packet *p __arg_nonnull)
+__noinline int open_flow(const struct segment *p __arg_nonnull)
 {
 	struct flow *flow = bpf_map_lookup_elem(&flows, &p->key), fresh = { .first = p->seq };
 
@@ -422,42 +421,4 @@ static void close_flow(const struct flow_key *key)
 		count(closed);
 	drop_stack(flow);
 	bpf_map_delete_elem(&flows, key);
-}
-
-/* A FIN or RST of either side ends it. */
-__noinline int close_flows(const struct packet *p __arg_nonnull)
-{
-	struct flow_key back;
-
-	turn_key(&p->key, &back);
-	close_flow(&p->key);
-	close_flow(&back);
-	return 0;
-}
-
-static __always_inline int sni(struct __sk_buff *skb, __u8 dir)
-{
-	struct packet p = {};
-
-	if (dissect(skb, &p))
-		return TCX_NEXT;
-	if (p.syn && !p.ack && !p.end)
-		open_flow(&p);
-	if (p.len)
-		follow(skb, &p, dir);
-	if (p.end)
-		close_flows(&p);
-	return TCX_NEXT;
-}
-
-SEC("tcx/ingress")
-int sni_ingress(struct __sk_buff *skb)
-{
-	return sni(skb, INGRESS);
-}
-
-SEC("tcx/egress")
-int sni_egress(struct __sk_buff *skb)
-{
-	return sni(skb, EGRESS);
 }

@@ -272,7 +272,7 @@ __noinline int parse(struct conn *c __arg_nonnull)
 }
 
 /* Put the data of a packet where it belongs. */
-static __noinline int store(struct __sk_buff *skb, struct conn *c, struct packet *p, __u32 first)
+static __noinline int store(struct __sk_buff *skb, struct conn *c, struct segment *p, __u32 first)
 {
 	__u32 at, left, n;
 	__u64 from;		/* of 64 bits for the verifier, as are others below */
@@ -308,7 +308,7 @@ static __noinline int store(struct __sk_buff *skb, struct conn *c, struct packet
 /* Connections. */
 
 /* Data of the client: put it into the stream, parse on. */
-__noinline int follow(struct __sk_buff *skb, struct packet *p __arg_nonnull, __u8 dir)
+__noinline int follow(struct __sk_buff *skb, struct segment *p __arg_nonnull, __u8 dir)
 {
 	struct flow *flow = bpf_map_lookup_elem(&flows, &p->key);
 	__u32 state, zero = 0;
@@ -353,8 +353,7 @@ __noinline int follow(struct __sk_buff *skb, struct packet *p __arg_nonnull, __u
 	return 0;
 }
 
-/* A client's SYN: a new connection, unless it is the last one's SYN again. */
-__noinline int open_flow(const struct packet *p __arg_nonnull)
+__noinline int open_flow(const struct segment *p __arg_nonnull)
 {
 	struct flow *flow = bpf_map_lookup_elem(&flows, &p->key), fresh = { .first = p->seq };
 
@@ -378,42 +377,4 @@ static void close_flow(const struct flow_key *key)
 		count(closed);
 	bpf_map_delete_elem(&conns, key);
 	bpf_map_delete_elem(&flows, key);
-}
-
-/* A FIN or RST of either side ends it. */
-__noinline int close_flows(const struct packet *p __arg_nonnull)
-{
-	struct flow_key back;
-
-	turn_key(&p->key, &back);
-	close_flow(&p->key);
-	close_flow(&back);
-	return 0;
-}
-
-static __always_inline int sni(struct __sk_buff *skb, __u8 dir)
-{
-	struct packet p = {};
-
-	if (dissect(skb, &p))
-		return TCX_NEXT;
-	if (p.syn && !p.ack && !p.end)
-		open_flow(&p);
-	if (p.len)
-		follow(skb, &p, dir);
-	if (p.end)
-		close_flows(&p);
-	return TCX_NEXT;
-}
-
-SEC("tcx/ingress")
-int sni_ingress(struct __sk_buff *skb)
-{
-	return sni(skb, INGRESS);
-}
-
-SEC("tcx/egress")
-int sni_egress(struct __sk_buff *skb)
-{
-	return sni(skb, EGRESS);
 }

@@ -287,18 +287,6 @@ static __noinline int give(struct __sk_buff *skb, struct costack_co *co, struct 
 	return 0;
 }
 
-static bool same_key(const struct flow_key *one, const struct flow_key *other)
-{
-	const __u64 *a = (const __u64 *)one, *b = (const __u64 *)other;
-	int i;
-
-	for (i = 0; i < sizeof(*one) / sizeof(*a); i++) {
-		if (a[i] != b[i])
-			return false;
-	}
-	return true;
-}
-
 static void put(struct stream *s, struct costack_co *co)
 {
 	co = bpf_kptr_xchg(&s->co, co);

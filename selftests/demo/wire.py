@@ -58,7 +58,7 @@ class Flow:
         self.src, self.dst = ADDRESSES[version]
 
     def key(self):
-        """As struct flow_key in bpf/sni.bpf.c."""
+        """As struct flow_key in bpf/segment.bpf.h."""
         return self.src.ljust(16, b"\0") + self.dst.ljust(16, b"\0") + \
             struct.pack("!HH", self.sport, self.dport) + \
             struct.pack("=I", 2 if self.version == 4 else 10)
