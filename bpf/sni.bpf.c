@@ -307,6 +307,17 @@ static int deliver(struct __sk_buff *skb, struct costack_co *co, const struct se
 	return bpf_costack_resume_skb(co, skb, p->at, p->len, NULL);
 }
 
+/* The coroutine could not be run; what the connection counts as is why. */
+static void not_run(int err)
+{
+	if (err == -EBUSY)
+		count(in_use);
+	else if (err == -ESTALE)
+		count(detached);
+	else
+		count(bad_packets);	/* no such bytes */
+}
+
 /* Data of the client: what is next, to the coroutine; what is early, aside. */
 __noinline int follow(struct __sk_buff *skb, struct segment *p __arg_nonnull, __u8 dir)
 {
@@ -354,7 +365,7 @@ __noinline int follow(struct __sk_buff *skb, struct segment *p __arg_nonnull, __
 		if (ret == COSTACK_READING && have >= STREAM_MAX)
 			ret = over(too_long);
 		else if (ret < 0)
-			count(no_stack);
+			not_run(ret);
 	}
 	if (ret != COSTACK_READING && p->syn) {
 		flow->over = true;

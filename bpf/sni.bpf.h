@@ -19,8 +19,10 @@
 #include "segment.bpf.h"
 
 #define ENOMEM		12
+#define EBUSY		16
 #define EINVAL		22
 #define ENOSPC		28
+#define ESTALE		116
 
 #define INGRESS		0
 #define EGRESS		1
@@ -55,7 +57,9 @@ char LICENSE[] SEC("license") = "GPL";
  * @too_long: ClientHellos of more than 16 KB, or cut into too many records
  * @closed: FIN or RST came before any of the above
  * @restarted: a new SYN came before any of the above
- * @no_stack: there was no memory for the connection's state, or no stack to run on
+ * @no_stack: there was no memory for the connection's state
+ * @in_use: the coroutine could not be run: for too long its execution stack was in use
+ * @detached: ... its type was gone
  * @stale: the state found was another connection's
  * @busy: packets not looked at: another CPU was at the same connection
  * @repeated: packets that brought nothing new
@@ -75,6 +79,8 @@ struct sni_counters {
 	__u64 closed;
 	__u64 restarted;
 	__u64 no_stack;
+	__u64 in_use;
+	__u64 detached;
 	__u64 stale;
 	__u64 busy;
 	__u64 repeated;

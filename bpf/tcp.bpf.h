@@ -30,8 +30,8 @@
  * @connections: that began
  * @restarted: began anew, with the same ports, before they ended
  * @closed: directions that ended with FIN or RST
- * @lost: directions that there was no coroutine for, or no room for what came early;
- *	not followed any more
+ * @lost: directions that there was no coroutine for, or none any more, or no room for what
+ *	came early; not followed any more
  * @busy: ... whose coroutine another CPU was in the way of for too long; likewise
  * @early: packets that came before an earlier part of the stream
  * @repeated: packets that brought nothing new
@@ -274,8 +274,10 @@ static __noinline int give(struct __sk_buff *skb, struct costack_co *co, struct 
 				break;
 		}
 		s->next += seg->len - old;
-		if (ret < 0)
+		if (ret == -EBUSY)
 			tcp_count(busy);
+		else if (ret < 0)
+			tcp_count(lost);
 		if (ret != COSTACK_READING)
 			return TCP_OVER;
 		ret = give_early(co, s);
