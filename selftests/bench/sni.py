@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 """
-sni.py EMPTY VERSION... - instructions per packet, for sni.sh
+sni.py EMPTY VERSION... - instructions per packet, and bytes per connection, for sni.sh
 
 Runs the program sni_ingress of each version, pinned by costack, on the same packets
 with BPF_PROG_TEST_RUN, and the empty program, pinned at EMPTY, for what that takes
 itself. The clock counts instructions. A packet that changes something cannot be
 repeated, so each figure is the median over many connections; the packet of a
 connection that is of no interest is repeated.
+
+The bytes are those of connections that are half-way: what they hold of the module, with
+its handles, and elements of the maps that have one for each.
 """
 import ctypes
 import os
@@ -22,6 +25,7 @@ SYS_BPF, BPF_OBJ_GET, BPF_PROG_TEST_RUN = 321, 7, 10
 DURATION_AT = 36
 ETHERNET = b"\x02\x00\x00\x00\x00\x77\x02\x00\x00\x00\x00\x78\x08\x00"
 CONNECTIONS, WARM_UP, REPEAT = 200, 20, 10000
+FLOWS_MAX = 1024
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -62,6 +66,47 @@ def repeated(prog):
     return instructions(prog, flow.packet(flow.isn, ACK | PSH, b"x" * 1000), REPEAT)
 
 
+def live():
+    """What is held of each class of memory: {(kind, bytes): how many}"""
+    with open("/sys/kernel/debug/costack/classes", encoding="ascii") as classes:
+        rows = [line.split() for line in classes]
+    return {(row[0], int(row[1])): int(row[2]) for row in rows[2:]}
+
+
+def handle_size(kind):
+    cache = "costack_co" if kind == "coroutine" else "costack"
+    with open(f"/sys/kernel/slab/{cache}/slab_size", encoding="ascii") as size:
+        return int(size.read())
+
+
+def elements(version):
+    """Bytes of an element of all maps that have one for each connection."""
+    total = 0
+    pins = f"/sys/fs/bpf/costack/{version}/maps"
+    for name in os.listdir(pins):
+        fd = open_pin(f"{pins}/{name}")
+        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as info:
+            info = dict(line.split(":\t") for line in info.read().splitlines())
+        os.close(fd)
+        if int(info["max_entries"]) == FLOWS_MAX:
+            total += int(info["memlock"])
+    return round(total / FLOWS_MAX)
+
+
+def memory(version, prog):
+    """Bytes of a connection half-way: memory of the module, handles, map elements."""
+    before = live()
+    for number in range(CONNECTIONS):
+        flow = Flow(None)
+        stream = tls.records(tls.handshake(tls.typical(f"half{number:03}.example")))
+        instructions(prog, flow.packet(flow.isn, SYN))
+        instructions(prog, flow.packet(flow.isn + 1, ACK | PSH, stream[:len(stream) // 2]))
+    more = {key: count - before[key] for key, count in live().items()}
+    return (round(sum(size * n for (_, size), n in more.items()) / CONNECTIONS),
+            round(sum(handle_size(kind) * n for (kind, _), n in more.items()) / CONNECTIONS),
+            elements(version))
+
+
 empty = open_pin(sys.argv[1])
 none, other = measure(empty, 1)[0], repeated(empty)
 print(f"# the empty program, subtracted: {none:.0f}, or {other} when it is repeated")
@@ -74,3 +119,6 @@ for version in sys.argv[2:]:
     print(f"  {one[1]:6.0f} a ClientHello in one segment")
     print(f"  {sum(five[1:]):6.0f} a ClientHello in five segments: "
           + " + ".join(f"{count:.0f}" for count in five[1:]))
+    parts = memory(version, program)
+    print(f"  {sum(parts):6} bytes for a connection half-way: "
+          f"memory {parts[0]} + handles {parts[1]} + elements of maps {parts[2]}")

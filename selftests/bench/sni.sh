@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Instructions that each version of the TLS example takes for the packets of a
-# connection, beyond those of an empty program, in a guest that counts them:
+# connection, beyond those of an empty program, in a guest that counts them; and bytes
+# for a connection half-way:
 #
 #	selftests/vm/vm.sh run --icount -k 6.12 -- selftests/bench/sni.sh
 #
@@ -34,7 +35,8 @@ if [[ ${1:-} == --lines ]]; then
 	for version in "${versions[@]}"; do
 		printf '%4d bpf/%s.bpf.c\n' "$(lines "bpf/$version.bpf.c")" "$version"
 	done
-	printf '%4d bpf/sni.bpf.h, which they share\n' "$(lines bpf/sni.bpf.h)"
+	printf '%4d bpf/sni.bpf.h and segment.bpf.h, which they share\n' \
+		$(($(lines bpf/sni.bpf.h) + $(lines bpf/segment.bpf.h)))
 	exit
 fi
 
