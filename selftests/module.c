@@ -222,7 +222,7 @@ static long long coroutines(void)
 
 bool wait_coroutines(long long want)
 {
-	long long end = now_ms() + 5000;
+	long long end = now_ms() + PATIENCE_MS;
 
 	while (coroutines() != want) {
 		if (now_ms() > end)
