@@ -197,17 +197,19 @@ static void set_autoload(struct bpf_object *obj, struct bpf_program *prog, bool 
 static void load_one(const void *elf, size_t size, const char *name, const struct spec *spec,
 		     char *log)
 {
-	LIBBPF_OPTS(bpf_object_open_opts, opts, .kernel_log_buf = log,
-		    .kernel_log_size = LOG_SIZE, .kernel_log_level = 1);
-	struct bpf_object *obj = bpf_object__open_mem(elf, size, &opts);
+	struct bpf_object *obj = bpf_object__open_mem(elf, size, NULL);
 	struct bpf_program *prog;
 	int err, klog;
 
 	if (!ASSERT_PTR(obj))
 		return;
-	bpf_object__for_each_program(prog, obj)
-		set_autoload(obj, prog, !strcmp(bpf_program__name(prog), name));
 	log[0] = 0;
+	bpf_object__for_each_program(prog, obj) {
+		set_autoload(obj, prog, !strcmp(bpf_program__name(prog), name));
+		/* Its log alone: the object's would have that of its types, annotations and all. */
+		bpf_program__set_log_buf(prog, log, LOG_SIZE);
+		bpf_program__set_log_level(prog, 1);
+	}
 	klog = klog_begin();
 	err = bpf_object__load(obj);
 	if (test_verbose)
