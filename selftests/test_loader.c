@@ -126,6 +126,39 @@ static const char *find_msg(const char *log, const char *msg)
 	return end;
 }
 
+/*
+ * Is this line of a log one of the program's source? It may have the very text that is
+ * looked for, in its annotations.
+ */
+static bool is_source(const char *line)
+{
+	unsigned int nr;
+	int len = 0;
+
+	if (!strncmp(line, "; ", 2))
+		return true;
+	line += strspn(line, " ");
+	if (!strncmp(line, ">>> ", 4))
+		line += 4;
+	return sscanf(line, "%u |%n", &nr, &len) == 1 && len;
+}
+
+static void drop_source(char *log)
+{
+	char *from = log, *to = log;
+	size_t len;
+
+	for (; *from; from += len) {
+		len = strcspn(from, "\n");
+		len += from[len] == '\n';
+		if (is_source(from))
+			continue;
+		memmove(to, from, len);
+		to += len;
+	}
+	*to = 0;
+}
+
 /* The end of a log is where the verifier says what it is about. */
 static const char *log_tail(const char *log, int lines)
 {
@@ -214,6 +247,7 @@ static void load_one(const void *elf, size_t size, const char *name, const struc
 	err = bpf_object__load(obj);
 	if (test_verbose)
 		test_note("%s", log);
+	drop_source(log);
 	if (!spec->failure && err) {
 		test_fail(name, 0, "is refused: %s", strerror(-err));
 		test_note("%s", log_tail(log, 12));

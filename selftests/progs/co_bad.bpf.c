@@ -102,7 +102,8 @@ BODY(bad_task_from_pid, __no_kfunc("bpf_task_from_pid"))
 
 /* What goes elsewhere */
 
-BODY(bad_tail_call, __failure __msg("Sleepable programs can only use array, hash"))
+BODY(bad_tail_call, __failure
+	__msg("{{Sleepable programs can only use array, hash|cannot use helper bpf_tail_call}}"))
 {
 	bpf_tail_call((void *)&arg, &progs, 0);
 	return 0;
@@ -439,7 +440,8 @@ BODY(bad_self_number, __failure
 	return bpf_costack_yield((void *)arg, 0);
 }
 
-BODY(bad_self_moved, __failure __msg("{{.}}"))
+BODY(bad_self_moved, __failure __msg("call bpf_costack_yield")
+	__msg("expected pointer to STRUCT costack_self but R1 has a pointer to STRUCT costack_self"))
 {
 	return bpf_costack_yield((void *)self + 8, 0);
 }
@@ -472,12 +474,14 @@ BODY(bad_read_constant, __failure __msg("call bpf_costack_read")
 	return bpf_costack_read(self, (void *)&constant, sizeof(constant));
 }
 
-BODY(bad_read_null, __failure __msg("call bpf_costack_read") __msg("{{.}}"))
+BODY(bad_read_null, __failure __msg("call bpf_costack_read")
+	__msg("Possibly NULL pointer passed to trusted {{arg1|R2}}"))
 {
 	return bpf_costack_read(self, NULL, 8);
 }
 
-BODY(bad_read_number, __failure __msg("call bpf_costack_read") __msg("{{.}}"))
+BODY(bad_read_number, __failure __msg("call bpf_costack_read")
+	__msg("R2 type=scalar expected=fp"))
 {
 	return bpf_costack_read(self, (void *)arg, 8);
 }
@@ -630,7 +634,8 @@ BODY(bad_call_result, __failure __msg("call bpf_costack_call")
 
 /* Maps */
 
-BODY(bad_map_null, __failure __msg("R1 isn't map pointer"))
+BODY(bad_map_null, __failure __msg("call bpf_costack_map_read")
+	__msg("Possibly NULL pointer passed to trusted {{arg0|R1}}"))
 {
 	u64 word = 0;
 	u32 key = 0;
@@ -647,7 +652,8 @@ BODY(bad_map_self, __failure __msg("call bpf_costack_map_read")
 	return bpf_costack_map_read(self, &key, sizeof(key), &word, sizeof(word));
 }
 
-BODY(bad_map_memory, __failure __msg("{{.}}"))
+BODY(bad_map_memory, __failure __msg("call bpf_costack_map_read")
+	__msg("{{R1 must be referenced or trusted|R1 is map_value expected STRUCT bpf_map}}"))
 {
 	u64 word = 0;
 	u32 key = 0;
