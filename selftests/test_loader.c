@@ -21,6 +21,7 @@
  * @run: it is run
  * @retval: what it returns then
  * @klog: text of the kernel's log
+ * @attempt: what it tries; NULL: its name says it
  * @msg: texts of the verifier's log, by the order in the source; NULL between
  */
 struct spec {
@@ -28,6 +29,7 @@ struct spec {
 	unsigned int since, needs;
 	int retval;
 	const char *klog;
+	const char *attempt;
 	const char *msg[MAX_MSGS];
 	unsigned int order[MAX_MSGS];
 	int nr_msgs;
@@ -70,6 +72,8 @@ static void read_spec(const struct btf *btf, const char *func, struct spec *spec
 			add_msg(spec, order, tag + 4);
 		} else if (!strncmp(tag, "klog=", 5)) {
 			spec->klog = tag + 5;
+		} else if (!strncmp(tag, "attempt=", 8)) {
+			spec->attempt = tag + 8;
 		} else if (!strncmp(tag, "retval=", 7)) {
 			spec->run = true;
 			spec->retval = strtol(tag + 7, NULL, 0);
@@ -183,7 +187,18 @@ static void run_loaded(struct bpf_object *obj, const char *name, const struct sp
 		test_fail(name, 0, "returns %d, not %d", retval, spec->retval);
 }
 
-static void check_log(const char *name, const struct spec *spec, const char *log)
+/* The line of a log that a position is in, without what the kernel puts before it. */
+static void add_row(const char *name, const struct spec *spec, const char *log, const char *pos)
+{
+	const char *line = pos;
+
+	while (line > log && line[-1] != '\n')
+		line--;
+	test_row(spec->attempt ?: name, "refused at load: %.*s", (int)strcspn(line, "\n"), line);
+}
+
+/* Where the last text is, NULL if one is not there; @log when there is none. */
+static const char *check_log(const char *name, const struct spec *spec, const char *log)
 {
 	const char *pos = log;
 	int i;
@@ -195,20 +210,27 @@ static void check_log(const char *name, const struct spec *spec, const char *log
 		if (!pos) {
 			test_fail(name, 0, "no '%s' in the log, whose end is", spec->msg[i]);
 			test_note("%s", log_tail(log, 12));
-			return;
+			return NULL;
 		}
 	}
+	return pos;
 }
 
-static void check_klog(const char *name, const struct spec *spec, int klog)
+static void check_refusal(const char *name, const struct spec *spec, const char *log, char *klog)
 {
-	char *text = klog_end(klog);
+	const char *pos = check_log(name, spec, log);
 
-	if (spec->klog && (!text || !find_msg(text, spec->klog))) {
-		test_fail(name, 0, "no '%s' in the kernel log, but", spec->klog);
-		test_note("%s", text ?: "nothing");
+	if (spec->klog) {
+		log = klog ?: "nothing";
+		pos = find_msg(log, spec->klog);
+		if (!pos) {
+			test_fail(name, 0, "no '%s' in the kernel log, but", spec->klog);
+			test_note("%s", log);
+		}
 	}
-	free(text);
+	if (pos)
+		add_row(name, spec, log, pos);
+	free(klog);
 }
 
 /*
@@ -256,8 +278,7 @@ static void load_one(const void *elf, size_t size, const char *name, const struc
 	} else if (!err) {
 		test_fail(name, 0, "is not refused");
 	} else {
-		check_log(name, spec, log);
-		check_klog(name, spec, klog);
+		check_refusal(name, spec, log, klog_end(klog));
 		klog = -1;
 	}
 	free(klog_end(klog));

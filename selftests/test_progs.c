@@ -29,6 +29,8 @@ static struct {
 	bool failed;
 	char skip[256];		/* why; empty when it is not skipped */
 	int count, nr_failed, nr_skipped;
+	char **rows;
+	int nr_rows;
 	int kmsg;
 	long long start;
 } run = { .kmsg = -1 };
@@ -64,6 +66,38 @@ void test_note(const char *fmt, ...)
 	va_start(args, fmt);
 	comment(fmt, args);
 	va_end(args);
+}
+
+/* Of a case that failed there is none: it did not end as it says. */
+void test_row(const char *attempt, const char *fmt, ...)
+{
+	char **rows, *how;
+	va_list args;
+
+	if (run.failed)
+		return;
+	va_start(args, fmt);
+	if (vasprintf(&how, fmt, args) < 0)
+		how = NULL;
+	va_end(args);
+	rows = realloc(run.rows, (run.nr_rows + 1) * sizeof(*rows));
+	if (how && rows) {
+		run.rows = rows;
+		if (asprintf(&rows[run.nr_rows], "%s | %s", attempt, how) >= 0)
+			run.nr_rows++;
+	}
+	free(how);
+}
+
+static void print_rows(void)
+{
+	int i;
+
+	if (!run.nr_rows)
+		return;
+	printf("# attempt | how it ends\n");
+	for (i = 0; i < run.nr_rows; i++)
+		printf("# %s\n", run.rows[i]);
 }
 
 void test_fail(const char *file, int line, const char *fmt, ...)
@@ -314,6 +348,7 @@ int main(int argc, char **argv)
 		if (test->manual ? selected_manual(test->name) : selected(test->name, true))
 			run_test(test);
 	}
+	print_rows();
 	printf("1..%d\n", run.count);
 	printf("# pass:%d fail:%d skip:%d\n", run.count - run.nr_failed - run.nr_skipped,
 	       run.nr_failed, run.nr_skipped);

@@ -80,6 +80,10 @@ void test_fail(const char *file, int line, const char *fmt, ...)
 /* A comment in the output, of any number of lines. */
 void test_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* A row of the table at the end of the output: what was tried, and how it ended. */
+void test_row(const char *attempt, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
 extern bool test_verbose;
 
 /* Assertions: report, do not return; the value says whether to go on. */

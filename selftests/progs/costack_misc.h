@@ -11,6 +11,7 @@
  *			__msg before; {{...}} is an extended regular expression
  * __klog(text)		the kernel's log has this text then, as __msg
  * __retval(n)		it is taken, and returns n when it is run by itself
+ * __attempt(text)	what it tries, for the table of what was tried and how it ended
  */
 #ifndef __COSTACK_MISC_H
 #define __COSTACK_MISC_H
@@ -26,6 +27,7 @@
 #define __msg(text)	__test_tag("msg=" text)
 #define __klog(text)	__test_tag("klog=" text)
 #define __retval(n)	__test_tag("retval=" #n)
+#define __attempt(text)	__test_tag("attempt=" text)
 
 /* kfuncs of the kernel */
 extern void bpf_rcu_read_lock(void) __weak __ksym;
