@@ -151,13 +151,14 @@ extern __s64 bpf_costack_counter(__u32 id) __weak __ksym;
  *		get_current_{uid_gid,comm} (since Linux 6.16), trace_printk, trace_vprintk,
  *		snprintf, strtol, strtoul, strncmp, probe_read_kernel, probe_read_kernel_str,
  *		ringbuf_output, ringbuf_query,
- *		map_{update,delete,push,pop,peek}_elem, kptr_xchg, spin_lock, spin_unlock
+ *		map_{update,delete,push,pop,peek}_elem, kptr_xchg
  *	kfuncs: those below, bpf_costack_{alloc_nolock,acquire,release,size,frame,
  *		counter,spawn_nolock,co_acquire,co_release,state}, the number iterator
  *		(bpf_for, bpf_repeat), bpf_rcu_read_{lock,unlock}, bpf_preempt_{disable,
  *		enable}, bpf_obj_{new,drop}, bpf_refcount_acquire
- * Map values are read by copy, bpf_costack_map_read(); global variables and arenas are
- * used as ever. Loops that yield are bpf_for() or bpf_repeat(): can_loop and
+ * Map values are read by copy, bpf_costack_map_read(), and changed with bpf_costack_map_add() or
+ * the helpers; there are no locks. Global variables and arenas are used as ever, with atomic
+ * operations where it matters. Loops that yield are bpf_for() or bpf_repeat(): can_loop and
  * cond_break measure time on newer kernels, and a suspended body's time passes too.
  */
 

@@ -13,6 +13,9 @@
  *   - bpf_loop, bpf_for_each_map_elem, timers, work queues: callbacks, run elsewhere or
  *     with frames of the kernel's traced functions beneath;
  *   - ring buffer records reserved: they block the reader until the body goes on;
+ *   - bpf_spin_lock: verifiers before 7.3 take a kptr read with a lock held for one that RCU
+ *     protects, after the unlock and a wait, too. And programs run bodies that may
+ *     interrupt whoever holds the lock, and are refused it themselves for that (kprobes);
  *   - tail calls, bpf_throw: would leave without bpf_costack_finish();
  *   - whatever sleeps: a body runs in softirqs;
  *   - may_goto: newer kernels give such a loop 250 ms, and count the suspended time.
@@ -105,8 +108,6 @@ costack_ops_func_proto(enum bpf_func_id id, const struct bpf_prog *prog)
 	case BPF_FUNC_map_pop_elem:
 	case BPF_FUNC_map_peek_elem:
 	case BPF_FUNC_kptr_xchg:
-	case BPF_FUNC_spin_lock:
-	case BPF_FUNC_spin_unlock:
 		return bpf_base_func_proto(id, prog);
 	default:
 		return NULL;

@@ -391,24 +391,12 @@ BODY(bad_finish_preempt, __failure __msg("non-preemptible region"))
 	return 0;
 }
 
-BODY(bad_yield_locked, __failure
-	__msg("{{function calls are not allowed while holding a lock|sleepable within lock}}"))
+/* Who runs a body may have interrupted the one who holds the lock. */
+BODY(bad_lock, __no_helper)
 {
 	bpf_spin_lock(&lock);
-	bpf_costack_yield(self, 0);
 	bpf_spin_unlock(&lock);
 	return 0;
-}
-
-BODY(bad_read_locked, __failure
-	__msg("{{function calls are not allowed while holding a lock|sleepable within lock}}"))
-{
-	u64 word = 0;
-
-	bpf_spin_lock(&lock);
-	bpf_costack_read(self, &word, sizeof(word));
-	bpf_spin_unlock(&lock);
-	return word;
 }
 
 BODY(bad_irq_save, __needs(6.14) __no_kfunc("bpf_local_irq_save"))

@@ -210,9 +210,6 @@ BODY(map_denied)
 
 /* Helpers */
 
-static struct bpf_spin_lock lock SEC(".data.lock");
-u64 under_lock;
-
 BODY(helpers)
 {
 	char text[32] = {}, comm[16];
@@ -246,9 +243,6 @@ BODY(helpers)
 	CHECK(!bpf_map_pop_elem(&queue, &word) && word == 17);
 	CHECK(!bpf_map_pop_elem(&queue, &word) && word == 4);
 	CHECK(bpf_map_pop_elem(&queue, &word) == -2);
-	bpf_spin_lock(&lock);
-	under_lock++;
-	bpf_spin_unlock(&lock);
 	bpf_printk("costack test: %d", 1);
 	return 0;
 }
