@@ -156,8 +156,9 @@ extern __s64 bpf_costack_counter(__u32 id) __weak __ksym;
  *		counter,spawn_nolock,co_acquire,co_release,state}, the number iterator
  *		(bpf_for, bpf_repeat), bpf_rcu_read_{lock,unlock}, bpf_preempt_{disable,
  *		enable}, bpf_obj_{new,drop}, bpf_refcount_acquire
- * Map values are read by copy, bpf_costack_map_read(), and changed with bpf_costack_map_add() or
- * the helpers; there are no locks. Global variables and arenas are used as ever, with atomic
+ * An RCU section and global functions do not go together: make these static. Map values are
+ * read by copy, bpf_costack_map_read(), and changed with bpf_costack_map_add() or the
+ * helpers; there are no locks. Global variables and arenas are used as ever, with atomic
  * operations where it matters. Loops that yield are bpf_for() or bpf_repeat(): can_loop and
  * cond_break measure time on newer kernels, and a suspended body's time passes too.
  */

@@ -301,6 +301,33 @@ static int costack_check_calls(const struct bpf_prog *prog)
 	return 0;
 }
 
+/*
+ * Verifiers before 6.15 look at a global function by itself and know nothing of an RCU
+ * section around its call; it might wait in there. Both together are nothing that a body
+ * needs.
+ */
+static int costack_check_sections(const struct bpf_prog *prog)
+{
+	const struct bpf_insn *insn = prog->insnsi;
+	const char *name;
+	bool global = false;
+	u32 i;
+
+	for (i = 1; prog->aux->func_info_aux && i < prog->aux->func_info_cnt; i++)
+		global |= prog->aux->func_info_aux[i].linkage == BTF_FUNC_GLOBAL;
+	for (i = 0; global && i < prog->len; i++) {
+		if (!costack_is_kfunc_call(&insn[i]) || insn[i].off)
+			continue;
+		name = costack_kernel_type_name(prog->aux->attach_btf, insn[i].imm);
+		if (name && !strcmp(name, "bpf_rcu_read_lock")) {
+			pr_err("body %s: instruction %d: an RCU section cannot be in a body with global functions: make them static\n",
+			       prog->aux->name, i);
+			return -EACCES;
+		}
+	}
+	return 0;
+}
+
 /* struct_ops */
 
 static int costack_ops_check_member(const struct btf_type *t, const struct btf_member *member,
@@ -316,6 +343,7 @@ static int costack_ops_check_member(const struct btf_type *t, const struct btf_m
 		return -EINVAL;
 	}
 	ret = costack_check_calls(prog);
+	ret = ret ?: costack_check_sections(prog);
 	return ret ?: costack_check_exits(prog);
 }
 
