@@ -172,6 +172,19 @@ static int costack_our_kfunc(const struct bpf_prog *prog, u32 id)
 	return -1;
 }
 
+/*
+ * Are the functions of a module that a program calls this one's? The verifier has a table of
+ * modules, of a type that is its own: since 5.16 it begins with an array of a BTF, a module
+ * and an index each. A program with a single index has one entry, and its BTF is what
+ * the table begins with. On a kernel where it is not, all bodies are refused.
+ */
+static bool costack_calls_us(const struct bpf_prog *prog)
+{
+	struct btf * const *table = (struct btf * const *)prog->aux->kfunc_btf_tab;
+
+	return table && *table == prog->aux->attach_btf;
+}
+
 static bool costack_is_kfunc_call(const struct bpf_insn *insn)
 {
 	return insn->code == (BPF_JMP | BPF_CALL) && insn->src_reg == BPF_PSEUDO_KFUNC_CALL;
@@ -249,9 +262,8 @@ static int costack_check_exits(const struct bpf_prog *prog)
 
 /*
  * Each call of a kfunc must be on a list. Numbers of modules' functions are told apart
- * by insn->off, an index that only the verifier can resolve. So there may be one such
- * index only: either it stands for this module, or no function of this module is
- * called at all, no wait either, and there is nothing to protect.
+ * by insn->off, an index that stands for a module. There may be one such index only, and
+ * it must stand for this one: another module may have a function of the same number.
  */
 static int costack_check_calls(const struct bpf_prog *prog)
 {
@@ -297,6 +309,11 @@ static int costack_check_calls(const struct bpf_prog *prog)
 			       prog->aux->name, i, insn[i].imm);
 			return -EACCES;
 		}
+	}
+	if (module && !costack_calls_us(prog)) {
+		pr_err("body %s: kfuncs of another module cannot be called by a body\n",
+		       prog->aux->name);
+		return -EACCES;
 	}
 	return 0;
 }
