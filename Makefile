@@ -92,6 +92,15 @@ run:
 test:
 	$(Q)selftests/test.sh
 
+# What selftests/prog_tests/{fault,cos_kill,module}.c do a few times in the suite.
+ROUNDS ?= 1000
+faults:
+	$(Q)for kernel in $(KERNELS); do \
+		$(VM) run -k $$kernel -c 4 -m 4G -t 7200 -e ROUNDS=$(ROUNDS) -- \
+			selftests/.output/test_progs -t fault_ -t cos_kill_anytime -t module_reload || \
+			exit; \
+	done
+
 vm:
 	$(Q)$(VM) shell -k $(firstword $(KERNELS))
 
@@ -107,6 +116,8 @@ help:
 	@echo 'As root, on any Debian machine (a virtual machine is made, nothing else is touched):'
 	@echo '  make run           boot, load the module, follow real TLS and Redis clients'
 	@echo '  make test          all tests on all kernels ($(KERNELS)); last line: N passed, N failed'
+	@echo '  make faults        loaders killed and the module reloaded ROUNDS=$(ROUNDS) times, and, on a'
+	@echo '                     kernel that can, each of its allocations made to fail'
 	@echo '  make vm            a shell in the virtual machine, first of KERNELS='
 	@echo '  make lint          checkpatch, sparse, W=1, kernel-doc, shellcheck, codespell'
 	@echo
@@ -123,4 +134,4 @@ help:
 	@echo '           CLANG= DESTDIR= PREFIX= V=1 (show commands)'
 	@echo '           UNTESTED=y (build for a kernel newer than those tested)'
 
-.PHONY: all kmod bpf user selftests clean install uninstall dkms-install run test vm lint help
+.PHONY: all kmod bpf user selftests clean install uninstall dkms-install run test faults vm lint help
