@@ -199,6 +199,27 @@ int write_word(struct stack_args *args)
 	return 0;
 }
 
+/* Write to all of the stack. */
+SEC("syscall")
+int fill(struct stack_args *args)
+{
+	struct costack *cs = take_out(args->slot);
+	u32 i;
+	u64 *p;
+
+	if (!cs)
+		return 0;
+	bpf_for(i, 0, bpf_costack_size(cs) / 8) {
+		p = (u64 *)bpf_costack_frame(cs, i * 8, 8);
+		if (p) {
+			*p = args->value;
+			args->done++;
+		}
+	}
+	put_in(args->slot, cs);
+	return 0;
+}
+
 SEC("syscall")
 int read_word(struct stack_args *args)
 {
