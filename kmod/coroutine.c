@@ -227,6 +227,8 @@ struct costack_co *costack_co_spawn(u32 id, u64 arg, enum costack_mode mode,
 		co->slow |= COSTACK_SLOW_WATCH;
 	if (unlikely(READ_ONCE(costack_depth_all)))
 		co->slow |= COSTACK_SLOW_WATCH_ALL;
+	/* Programs can read it before the first resume. */
+	co->self.value = 0;
 	co->out = arg;
 	co->msg.left = 0;
 	co->resumes = 0;
