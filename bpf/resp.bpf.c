@@ -231,6 +231,9 @@ static const struct special {
 #define ABSENT		(-1)
 #define STREAMED	(-2)
 
+/* More than there is memory for; what is added up of them, does not overflow. */
+#define NUMBER_MAX	(1LL << 32)
+
 /*
  * A number, to the end of its line. Return: 0, or a negative errno. (The verifier follows
  * what is in registers and on the stack, but not what is in a coroutine's memory: @number
@@ -253,6 +256,10 @@ static __noinline int read_number(struct costack_self *self, __s64 *number)
 			*number = STREAMED;
 		else if (b >= '0' && b <= '9' && *number >= 0)
 			*number = *number * 10 + b - '0';
+		else if ((b < '0' || b > '9') && b != '\r')
+			return -EPROTO;
+		if (*number > NUMBER_MAX)
+			return -EPROTO;
 	}
 	return -EPROTO;
 }
@@ -297,6 +304,7 @@ static void note_end(int ret)
  * @len: what is kept of it
  * @quote: the quotes that it is in
  * @word: in a word, not between two
+ * @quoted: the last byte was the quote that ends one: it ends the word, too
  * @escaped: the last byte was a backslash
  * @muted: there are no replies
  * @mute_next: there is none to the next command
@@ -311,6 +319,7 @@ struct request {
 	__u32 len;
 	__u8 quote;
 	bool word;
+	bool quoted;
 	bool escaped;
 	bool muted;
 	bool mute_next;
@@ -364,12 +373,18 @@ static __noinline int read_line_of_words(struct costack_self *self, struct reque
 
 	r->quote = 0;
 	r->word = false;
+	r->quoted = false;
 	bpf_for(i, 0, INLINE_MAX) {
 		if (b == '\n')
 			return r->quote ? -EPROTO : 0;
+		if (!b)
+			return -EPROTO;		/* the server sees no end of the line behind it */
 		if (!r->quote && (b == ' ' || b == '\t' || b == '\r')) {
 			r->word = false;
+			r->quoted = false;
 		} else {
+			if (r->quoted)
+				return -EPROTO;
 			if (!r->word) {
 				r->word = true;
 				r->cmd.argc++;
@@ -380,6 +395,7 @@ static __noinline int read_line_of_words(struct costack_self *self, struct reque
 				r->escaped = false;
 			} else if (b == r->quote && !r->escaped) {
 				r->quote = 0;
+				r->quoted = true;
 			} else {
 				keep_byte(r, b);
 				r->escaped = b == '\\' && !(r->escaped && r->quote == '"');

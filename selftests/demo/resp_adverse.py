@@ -433,11 +433,15 @@ def unasked():
     c.server(VALUE + b"-ERR Protocol error: unbalanced quotes in request\r\n")
 
 
-@case({}, malformed=3, connections=3, closed=3)
+@case({}, malformed=8, connections=8, closed=8)
 def malformed():
     "what is no RESP, of either side"
     for client, server in ((b"*1\r\n:3\r\nGET\r\n", b""), (GET, b"HTTP/1.1 400 no\r\n"),
-                           (b"*1\r\n$999999999\r\n", b"")):
+                           (b"*1\r\n$999999999\r\n", b""), (b"*1\r\n$3x\r\nGET\r\n", b""),
+                           (b"*1x\r\n$3\r\nGET\r\n", b""),
+                           # To the server that line has no end; and after quotes, a word ends.
+                           (b"get \0a\r\n", b""), (b'get "a"b\r\n', b""),
+                           (GET, b"$9999999999999999999\r\n")):
         c = Connection()
         c.client(client)
         c.server(server)
