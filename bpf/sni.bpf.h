@@ -161,7 +161,7 @@ static __always_inline int trim(struct segment *p, __u32 first, __u32 have)
 	else
 		p->len -= old;
 	p->at += old > 0 ? old : 0;
-	p->from = have + (old < 0 ? -old : 0);
+	p->from = have + (old < 0 ? -(__u32)old : 0);
 	return 0;
 }
 
