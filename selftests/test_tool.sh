@@ -328,6 +328,12 @@ expect "load what names its targets" 0 "^tool_kinds: 7 programs loaded$" \
 good "list shows what is attached to what" \
 	"on_fentry .* on bpf_fentry_test1.*on_kprobe .* on bpf_fentry_test1.*on_lsm .*path_chroot.*on_raw_tp .* on sched_process_exit.*on_tp_btf .* on sched_process_fork.*on_tracepoint .* on sched_process_exec.*map +bss.*map +shared" \
 	prog list
+# Packages of headers have it, too.
+# shellcheck disable=SC2016 # another shell's
+via=(unshare -m sh -c 'mount -t tmpfs none /sys/kernel/btf &&
+	mount -t tmpfs none /usr/lib/modules && exec "$@"' -)
+good "list without the kernel's BTF" "on_fentry .* tracing .* loaded" prog list
+via=()
 good "list as JSON" '"name":"tool_kinds","partial":false,"programs":\[' -j prog list
 # shellcheck disable=SC2012 # names of ours
 check_eq "all is pinned in one place" "$(ls $BPFFS | tr '\n' ' ')" "costack "

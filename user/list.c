@@ -114,7 +114,9 @@ static void add_function(struct json_object *obj, __u32 btf_id, __u32 type_id)
 
 	/* Functions of a module are numbered behind those of the kernel. */
 	vmlinux = btf__load_vmlinux_btf();
-	if (vmlinux && type_id >= btf__type_cnt(vmlinux))
+	if (!vmlinux)
+		return;
+	if (type_id >= btf__type_cnt(vmlinux))
 		btf = btf__load_from_kernel_by_id_split(btf_id, vmlinux);
 	t = btf__type_by_id(btf ?: vmlinux, type_id);
 	if (t)
