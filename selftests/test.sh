@@ -107,6 +107,16 @@ overflow()
 	return 1
 }
 
+# poisoned KERNEL - in memory that is fresh from the kernel there is a pattern, for what looks
+# for memory that was not cleared
+poisoned()
+{
+	"$vm" run -k "$1" -c 2 -t 300 -o "$results/$1-poisoned" \
+		-a "init_on_alloc=0 page_poison=1 slub_debug=P,kmalloc-*" \
+		-- sh -c 'read -r p </sys/kernel/slab/kmalloc-4k/poison && [ "$p" = 1 ] &&
+			exec selftests/.output/test_progs -t leak -t zeroing'
+}
+
 # part NAME CMD... - run CMD, whose output is KTAP, and note its status
 part()
 {
@@ -138,6 +148,7 @@ others()
 			-o "$results/$k-icount" -- selftests/bench/resume.sh
 		part "$k-overflow-dense" overflow "$k" dense 32768
 		part "$k-overflow-private" overflow "$k" private 16384
+		part "$k-poisoned" poisoned "$k"
 		part "$k-oom" "$vm" run -k "$k" -c 2 -m 512M -t 200 -o "$results/$k-oom" \
 			--expect-splat 'Out of memory: Killed process [0-9]+ \(test_progs\)' -- \
 			selftests/.output/test_progs -t oom
@@ -187,7 +198,7 @@ if "$vm" setup; then
 	fi
 	wait "${running[@]}"
 	for k in "${built[@]}"; do
-		show "$k"-{suite,instructions,overflow-dense,overflow-private,oom}
+		show "$k"-{suite,instructions,overflow-dense,overflow-private,poisoned,oom}
 	done
 	[[ ${#built[@]} -eq 0 ]] || show laboratory
 else

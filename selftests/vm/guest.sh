@@ -201,7 +201,7 @@ guest_tree()
 # quoted WORD... - for bash in the guest, whatever the words hold
 quoted() { printf '%q ' "$@"; }
 
-# boot OUT CONSOLE - start QEMU; uses ACCEL CPUS MEM SECONDS_LIMIT VERSION.
+# boot OUT CONSOLE - start QEMU; uses ACCEL CPUS MEM SECONDS_LIMIT VERSION KERNEL_ARGS.
 # CONSOLE is the serial console: "stdio", or a file.
 boot()
 {
@@ -212,6 +212,7 @@ boot()
 	# The check of the timer at boot takes a busy machine for a broken one.
 	append="console=ttyS0 quiet panic=-1 no_timer_check oops=panic log_buf_len=4M apic_extnmi=all"
 	[[ $console != stdio ]] || append+=" vm.shell=1"
+	append+=" $KERNEL_ARGS"
 	args=(
 		-name "costack-${VERSION%%-*}" -machine q35 "${options[@]}"
 		-smp "$CPUS" -m "$MEM" -nodefaults -no-user-config -display none

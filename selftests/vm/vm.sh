@@ -47,6 +47,7 @@ usage()
 	  -o DIR               where results go: /out in the guest (default: thrown away,
 	                       but $CACHE/failed-K after a failure)
 	  -e NAME=VALUE        a variable in CMD's environment (may be repeated)
+	  -a ARGUMENTS         more arguments of the guest's kernel
 	  --expect-splat REGEX pass only if the kernel's log has a line like this; for a
 	                       test that plants a bug
 	  --no-build           the tree as it is, not built
@@ -77,7 +78,7 @@ parse_options()
 	local allowed=$1 opt
 	shift
 
-	KERNEL='' CPUS=2 MEM=1G SECONDS_LIMIT=600 OUT='' EXPECT='' BUILD=y ICOUNT=n
+	KERNEL='' CPUS=2 MEM=1G SECONDS_LIMIT=600 OUT='' EXPECT='' BUILD=y ICOUNT=n KERNEL_ARGS=''
 	GUEST_ENV=() CMD=()
 	while [[ $# -gt 0 ]]; do
 		opt=$1
@@ -99,6 +100,7 @@ parse_options()
 			[[ $2 =~ ^[A-Za-z_][A-Za-z_0-9]*= ]] || usage_error "-e is NAME=VALUE, not '$2'"
 			GUEST_ENV+=("${2%%=*}=$(printf '%q' "${2#*=}")")
 			;;
+		-a) KERNEL_ARGS=$2; [[ -n $2 ]] || usage_error "-a needs arguments" ;;
 		--expect-splat) EXPECT=$2; [[ -n $2 ]] || usage_error "--expect-splat needs a pattern" ;;
 		esac
 		shift 2
@@ -138,7 +140,7 @@ cmd_run()
 {
 	local status=0 kept
 
-	parse_options "-k -c -m -t -o -e --expect-splat --no-build --icount" "$@"
+	parse_options "-k -c -m -t -o -e -a --expect-splat --no-build --icount" "$@"
 	[[ $ICOUNT == n ]] || CPUS=1
 	[[ ${#CMD[@]} -gt 0 ]] || usage_error "run needs '-- CMD...'"
 	KERNEL=${KERNEL:-${KERNELS_KNOWN[0]}}
