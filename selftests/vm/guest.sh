@@ -6,6 +6,8 @@
 # verdict.
 
 readonly EX_STALE=123
+# A kernel boots in 5 s, and on a machine with ten times the load that it has CPUs in 60.
+readonly BOOT_SECONDS=150
 readonly EX_TIME=124
 readonly EX_NO_STATUS=125
 readonly EX_SPLAT=126
@@ -274,13 +276,28 @@ prepare_guest()
 	guest_tree "$1" "$2"
 }
 
+# wait_for_boot OUT - until the guest runs its own programs, or has ended. On a busy machine an
+# emulated one was seen to hang before its kernel had said a word: it is killed, and that is false.
+wait_for_boot()
+{
+	local end=$((SECONDS + BOOT_SECONDS))
+
+	while [[ ! -e $1/booted ]] && kill -0 "$QEMU_PID" 2>/dev/null; do
+		if ((SECONDS >= end)); then
+			kill "$QEMU_PID"
+			return 1
+		fi
+		sleep 0.5
+	done
+}
+
 # run_guest OUT EXPECT CMD... - returns the status of the run
 run_guest()
 {
-	local out=$1 expect=$2 reader status=0 verdict=
+	local out=$1 expect=$2 reader status=0 verdict='' stuck=n
 	shift 2
 
-	rm -f "$out"/{status,dmesg,tainted,debug_locks,console.log,command}
+	rm -f "$out"/{status,booted,dmesg,tainted,debug_locks,console.log,command}
 	: >"$out/console.log"
 	: >"$out/dmesg"
 	{
@@ -298,11 +315,16 @@ run_guest()
 		boot "$out" "$out/console.log"
 	) 2>"$RUNDIR/qemu.err" &
 	QEMU_PID=$!
+	wait_for_boot "$out" || stuck=y
 	wait "$QEMU_PID" || status=$?
 	QEMU_PID=
 	wait "$reader" || true
 	grep -v 'terminating on signal' "$RUNDIR/qemu.err" >&2 || true
 
+	if [[ $stuck == y ]]; then
+		say "the guest did not come up in $BOOT_SECONDS s, before anything was tested: run it again"
+		return "$EX_STALE"
+	fi
 	if [[ -r $out/status ]]; then
 		verdict=$(cat "$out/status")
 	fi
