@@ -232,7 +232,7 @@ static const struct special {
 #define STREAMED	(-2)
 
 /* More than there is memory for; what is added up of them, does not overflow. */
-#define NUMBER_MAX	(1LL << 32)
+#define NUMBER_MAX	0x100000000LL
 
 /*
  * A number, to the end of its line. Return: 0, or a negative errno. (The verifier follows

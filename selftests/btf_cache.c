@@ -45,7 +45,7 @@ static void make_index(void)
 struct btf *btf__load_vmlinux_btf(void)
 {
 	if (!cached) {
-		struct btf *(*load)(void) = dlsym(RTLD_NEXT, __func__);
+		typeof(btf__load_vmlinux_btf) *load = dlsym(RTLD_NEXT, __func__);
 
 		cached = load();
 		if (cached)
@@ -56,7 +56,7 @@ struct btf *btf__load_vmlinux_btf(void)
 
 void btf__free(struct btf *btf)
 {
-	void (*release)(struct btf *btf) = dlsym(RTLD_NEXT, __func__);
+	typeof(btf__free) *release = dlsym(RTLD_NEXT, __func__);
 
 	if (!btf || btf != cached)
 		release(btf);
@@ -68,8 +68,7 @@ __s32 btf__find_by_name_kind(const struct btf *btf, const char *name, __u32 kind
 	__u32 i;
 
 	if (!slots || btf != cached || kind == BTF_KIND_UNKN || !strcmp(name, "void")) {
-		__s32 (*find)(const struct btf *btf, const char *name, __u32 kind) =
-			dlsym(RTLD_NEXT, __func__);
+		typeof(btf__find_by_name_kind) *find = dlsym(RTLD_NEXT, __func__);
 
 		return find(btf, name, kind);
 	}

@@ -109,6 +109,7 @@ overflow()
 
 # poisoned KERNEL - in memory that is fresh from the kernel there is a pattern, for what looks
 # for memory that was not cleared
+# shellcheck disable=SC2016  # the script is the guest's
 poisoned()
 {
 	"$vm" run -k "$1" -c 2 -t 300 -o "$results/$1-poisoned" \

@@ -183,7 +183,7 @@ static int try_unload(void)
  */
 TEST(cos_kill_anytime)
 {
-	int i, early = 0, ready = 0, unloaded = 0, held = 0, total = test_rounds(40);
+	int i, early = 0, ready = 0, unloaded = 0, held = 0, total = test_rounds(20);
 	long long before = 0, life, start = now_ms();
 	unsigned int seed = start;
 

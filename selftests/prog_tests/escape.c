@@ -117,10 +117,10 @@ static int load_body(const struct bpf_insn *insns, size_t n, int fd1, int fd2, c
 		     size_t size)
 {
 	int fds[] = { -1, fd1, fd2 }, klog = klog_begin(), fd;
-	LIBBPF_OPTS(bpf_prog_load_opts, opts,
-		.expected_attach_type = 0, .attach_btf_id = k.ops,
-		.attach_btf_obj_fd = k.module_fd, .prog_flags = BPF_F_SLEEPABLE,
-		.fd_array = fds, .log_buf = log, .log_size = size, .log_level = 1);
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = 0,
+		    .attach_btf_id = k.ops, .attach_btf_obj_fd = k.module_fd,
+		    .prog_flags = BPF_F_SLEEPABLE, .fd_array = fds, .log_buf = log,
+		    .log_size = size, .log_level = 1);
 	char *said;
 
 	log[0] = 0;

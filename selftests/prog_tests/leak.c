@@ -182,6 +182,27 @@ static bool wait_cancelled(long long n)
 	return stats.co_cancelled >= n;
 }
 
+/* More than the map keeps: half of them and more are evicted. */
+static void fill_lru(struct co *maps, const u32 *types)
+{
+	int i;
+
+	for (i = 0; i < 100; i++)
+		ASSERT_EQ(co_do(maps, lru, .slot = i, .type = types[i % 2]).ret,
+			  COSTACK_YIELDED);
+}
+
+static void fill_and_delete(struct co *maps, const u32 *types)
+{
+	int i;
+
+	for (i = 0; i < 30; i++)
+		ASSERT_EQ(co_do(maps, hash, .slot = i, .type = types[i % 2]).ret,
+			  COSTACK_YIELDED);
+	for (i = 0; i < 30; i++)
+		co_do(maps, hash_end, .slot = i);
+}
+
 TEST(leak_coroutines, .params = "trim_ms=600000")
 {
 	struct leak *skel = leak__open_and_load();
@@ -202,16 +223,10 @@ TEST(leak_coroutines, .params = "trim_ms=600000")
 	     co_do(skel, release, .slot = i));
 	/* In another object's maps, with types of this one */
 	GOES("evicted", "an LRU map's eviction, and its end",
-	     for (i = 0; i < 100; i++)
-		     ASSERT_EQ(co_do(maps, lru, .slot = i, .type = types[i % 2]).ret,
-			       COSTACK_YIELDED);
+	     fill_lru(maps, types);
 	     ASSERT_TRUE(wait_cancelled(before.co_cancelled + 50)));
 	GOES("deleted", "the deletion of elements, and of their map",
-	     for (i = 0; i < 30; i++)
-		     ASSERT_EQ(co_do(maps, hash, .slot = i, .type = types[i % 2]).ret,
-			       COSTACK_YIELDED);
-	     for (i = 0; i < 30; i++)
-		     co_do(maps, hash_end, .slot = i));
+	     fill_and_delete(maps, types));
 	/* The type goes with its program; the handles live on, and go later. */
 	if (subtest_begin("type_gone")) {
 		for (i = 0; i < 8; i++)

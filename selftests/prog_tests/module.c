@@ -40,7 +40,7 @@ TEST(module_pinned)
 /* Loaded, used a little, and unloaded again: nothing is left of it. */
 TEST(module_reload)
 {
-	int i, total = test_rounds(20);
+	int i, total = test_rounds(12);
 	long long before;
 
 	/* The first time the kernel makes things that stay, like caches of its own. */

@@ -14,7 +14,7 @@
 #include "co.skel.h"
 #include "stacks.h"
 
-#define RUN_MS		8000
+#define RUN_MS		3000
 #define STEP		(1 << 20)
 
 /* Does not come back. */
