@@ -27,6 +27,7 @@ static struct {
 	char name[128];		/* of the case that runs */
 	bool had_subtest;
 	bool failed;
+	bool failed_outside;	/* of its subtests, before or between them */
 	char skip[256];		/* why; empty when it is not skipped */
 	int count, nr_failed, nr_skipped;
 	char **rows;
@@ -240,6 +241,7 @@ bool subtest_begin(const char *fmt, ...)
 	run.had_subtest = true;
 	if (!selected(run.name, false))
 		return false;
+	run.failed_outside |= run.failed;
 	case_begin();
 	return true;
 }
@@ -257,6 +259,7 @@ static void run_test(const struct test *test)
 
 	run.test = test;
 	run.had_subtest = false;
+	run.failed_outside = false;
 	snprintf(run.name, sizeof(run.name), "%s", test->name);
 	case_begin();
 	if (nr_cpus() < test->cpus) {
@@ -278,6 +281,7 @@ static void run_test(const struct test *test)
 	}
 	test->run();
 	/* An assertion outside of subtests is a case of its own. */
+	run.failed |= run.failed_outside;
 	if (!run.had_subtest || run.failed) {
 		snprintf(run.name, sizeof(run.name), "%s", test->name);
 		case_end();

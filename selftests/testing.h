@@ -162,6 +162,7 @@ bool module_loaded(void);
 
 /* Its counters */
 
+#define NR_KINDS	17	/* rows of its classes: of kmalloc, of guarded memory, of coroutines */
 #define NR_CLASSES	24
 
 struct stats {

@@ -66,7 +66,7 @@ TEST(burst)
 	if (!ASSERT_PTR(link))
 		goto out;
 	n = classes_read(classes);
-	ASSERT_EQ(n, 13);
+	ASSERT_EQ(n, NR_KINDS);
 	for (i = 0; i < n; i++) {
 		/* Defaults: 64 up to 16 KB, 32 of 32 KB, 16 of 64 KB, 8 guarded of each. */
 		u32 want = classes[i].size <= 16384 ? 64 : classes[i].size == 32768 ? 32 : 16;

@@ -23,8 +23,6 @@ static const struct {
 	int sizes;
 } kinds[] = { { "kmalloc", 512, 8 }, { "guard", 4096, 5 }, { "coroutine", 512, 4 } };
 
-#define NR_KINDS	17
-
 #define RESERVES "reserve=1,2,3,4,5,6,7,8 guard_reserve=9 co_reserve=10"
 
 /* As many as were asked for, no more and no less, in each class. */
