@@ -187,22 +187,22 @@ struct costack_co *costack_co_spawn(u32 id, u64 arg, enum costack_mode mode,
 	if (unlikely(!type))
 		return costack_spawn_fail(id, context, limited ? COSTACK_CO_FAIL_LIMIT :
 								 COSTACK_CO_FAIL_TYPE);
-	keep = type->stack_size ? 0 : min(READ_ONCE(type->live_max),
-					  COSTACK_SIZE_MIN << (COSTACK_NR_CO_CLASSES - 1));
-	cs = costack_pool_get(costack_pool_find(keep, COSTACK_BACKING_COROUTINE), mode, &source);
+	keep = type->stack_size ? 1 : clamp(READ_ONCE(type->live_max), 1U,
+					    COSTACK_SIZE_MIN << (COSTACK_NR_CO_CLASSES - 1));
+	cs = costack_pool_get(costack_pool_find(keep, COSTACK_BACKING_COROUTINE), mode, context,
+			      &source);
 	if (unlikely(!cs)) {
 		costack_type_uncharge(type);
 		costack_stat_inc(context, source - COSTACK_FAIL_LIMIT + COSTACK_STAT_FAIL_LIMIT);
 		return costack_spawn_fail(id, context, COSTACK_CO_FAIL_MEMORY);
 	}
-	costack_stat_inc(context, source);
+	costack_stat_source(context, source);
 	co = costack_co_of(cs);
 	if (unlikely((type->stack_size || type->frame_size) &&
 		     !costack_co_get_memory(co, type, mode, context))) {
 		costack_co_free_memory(co);
 		costack_type_uncharge(type);
-		costack_stat_inc(context, COSTACK_STAT_FREED);
-		costack_pool_put(cs);
+		costack_pool_put(cs, context);
 		return costack_spawn_fail(id, context, COSTACK_CO_FAIL_MEMORY);
 	}
 	co->save = cs->mem;
@@ -617,9 +617,8 @@ static void costack_co_free(struct costack_co *co)
 		costack_type_note_end(type, co->resumes);
 		costack_type_uncharge(type);
 	}
-	costack_stat_inc(costack_context_now(), COSTACK_STAT_FREED);
 	WRITE_ONCE(co->state, COSTACK_FREE);
-	costack_pool_put(costack_co_cs(co));
+	costack_pool_put(costack_co_cs(co), costack_context_now());
 }
 
 /* End a coroutine. 0, -ESRCH, -EBUSY, -ESTALE. */

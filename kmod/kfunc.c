@@ -138,13 +138,13 @@ __bpf_kfunc struct costack *bpf_costack_acquire(struct costack *cs)
  */
 __bpf_kfunc void bpf_costack_release(struct costack *cs)
 {
-	costack_put(cs);
+	costack_stack_put(cs);
 }
 
 /* For kptrs left in a map that goes away or evicts them. Any context. */
 __bpf_kfunc void bpf_costack_release_dtor(void *cs)
 {
-	costack_put(cs);
+	costack_stack_put(cs);
 }
 CFI_NOSEAL(bpf_costack_release_dtor);
 

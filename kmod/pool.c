@@ -17,8 +17,6 @@
 #include "pool.h"
 #include "trace.h"
 
-#define COSTACK_NR_POOLS	(COSTACK_NR_BACKINGS * COSTACK_NR_CLASSES)
-
 /* Handles without memory kept for contexts that may not ask the slab allocator. */
 #define COSTACK_SPARE_HANDLES	64
 
@@ -27,7 +25,7 @@
 #define COSTACK_MAGAZINE_MIN	4U
 #define COSTACK_MAGAZINE_MAX	32U
 
-static struct costack_pool costack_pools[COSTACK_NR_POOLS];
+struct costack_pool costack_pools[COSTACK_NR_POOLS];
 
 /**
  * struct costack_handles - handles of one type, apart from their memory
@@ -86,38 +84,6 @@ static void costack_ask(void)
  * own list the CPU's own, and is the RCU read-side section that keeps handles
  * of the right type while a stale link is read.
  */
-
-static struct costack *costack_pcp_pop(struct costack_pcp *pcp)
-{
-	union costack_head old, new;
-
-	old.tag = READ_ONCE(pcp->loaded.tag);
-	old.first = READ_ONCE(pcp->loaded.first);
-	do {
-		if (!old.first)
-			return NULL;
-		new.first = READ_ONCE(old.first->next);
-		new.tag = old.tag + COSTACK_TAG_CHANGE - 1;
-	} while (!try_cmpxchg128_local(&pcp->loaded.full, &old.full, new.full));
-	return old.first;
-}
-
-/* False when the list holds a full magazine already. */
-static bool costack_pcp_push(struct costack_pcp *pcp, struct costack *cs, u32 magazine)
-{
-	union costack_head old, new;
-
-	old.tag = READ_ONCE(pcp->loaded.tag);
-	old.first = READ_ONCE(pcp->loaded.first);
-	do {
-		if ((old.tag & COSTACK_TAG_COUNT) >= magazine)
-			return false;
-		WRITE_ONCE(cs->next, old.first);
-		new.first = cs;
-		new.tag = old.tag + COSTACK_TAG_CHANGE + 1;
-	} while (!try_cmpxchg128_local(&pcp->loaded.full, &old.full, new.full));
-	return true;
-}
 
 /* Put @n linked stacks on the list if it is still empty. */
 static bool costack_pcp_install(struct costack_pcp *pcp, struct costack *first, u32 n)
@@ -360,14 +326,15 @@ static struct costack *costack_pool_grow(struct costack_pool *pool, enum costack
 		return NULL;
 	}
 	atomic_long_inc(&pool->grown);
-	this_cpu_inc(pool->pcp->allocs);
+	this_cpu_inc(pool->pcp->others);
 	*source = source_of_mode[mode];
 	return cs;
 }
 
-static noinline struct costack *costack_pool_get_slow(struct costack_pool *pool,
-						      enum costack_mode mode,
-						      enum costack_source *source)
+/* Take a magazine, that of @prev first, and the first stack of it. */
+static struct costack *costack_pool_get_chain(struct costack_pool *pool,
+					      enum costack_context context,
+					      enum costack_source *source)
 {
 	struct costack *chain, *rest;
 	struct costack_pcp *pcp;
@@ -375,27 +342,30 @@ static noinline struct costack *costack_pool_get_slow(struct costack_pool *pool,
 
 	preempt_disable_notrace();
 	pcp = this_cpu_ptr(pool->pcp);
-	*source = COSTACK_SRC_MAGAZINE;
 	chain = this_cpu_xchg(pool->pcp->prev, NULL);
-	if (!chain) {
-		*source = COSTACK_SRC_DEPOT;
-		chain = costack_pool_pop_chain(pool);
-	}
 	if (chain) {
-		rest = chain->next;
-		n = chain->chain_count - 1;
-		/*
-		 * An interrupt may have given stacks back meanwhile. Then
-		 * there are two magazines too many for one list.
-		 */
-		if (n && !costack_pcp_install(pcp, rest, n)) {
-			WRITE_ONCE(rest->chain_count, n);
-			costack_depot_push(pool->depot[numa_node_id()], rest, false);
-		}
-		this_cpu_inc(pool->pcp->allocs);
+		*source = COSTACK_SRC_MAGAZINE;
+		this_cpu_inc(pool->pcp->hits[context]);
+	} else {
+		chain = costack_pool_pop_chain(pool);
+		if (!chain)
+			goto out;
+		*source = COSTACK_SRC_DEPOT;
+		this_cpu_inc(pool->pcp->others);
 	}
+	rest = chain->next;
+	n = chain->chain_count - 1;
+	/*
+	 * An interrupt may have given stacks back meanwhile. Then there are two
+	 * magazines too many for one list.
+	 */
+	if (n && !costack_pcp_install(pcp, rest, n)) {
+		WRITE_ONCE(rest->chain_count, n);
+		costack_depot_push(pool->depot[numa_node_id()], rest, false);
+	}
+out:
 	preempt_enable_notrace();
-	return chain ?: costack_pool_grow(pool, mode, source);
+	return chain;
 }
 
 /**
@@ -403,6 +373,8 @@ static noinline struct costack *costack_pool_get_slow(struct costack_pool *pool,
  * @pool: where from
  * @mode: what the caller's context allows; decides what happens when the pool
  *	is empty
+ * @context: the row it is counted under if it comes from this CPU's magazines; the
+ *	caller counts all else
  * @source: written: where the stack is from, or why there is none
  *
  * The contents are what the last holder left.
@@ -411,22 +383,24 @@ static noinline struct costack *costack_pool_get_slow(struct costack_pool *pool,
  * Return: a stack that the caller owns, or NULL.
  */
 struct costack *costack_pool_get(struct costack_pool *pool, enum costack_mode mode,
-				 enum costack_source *source)
+				 enum costack_context context, enum costack_source *source)
 {
-	struct costack *cs;
+	struct costack *cs = costack_pool_take(pool, context);
 
-	preempt_disable_notrace();
-	cs = costack_pcp_pop(this_cpu_ptr(pool->pcp));
-	if (likely(cs))
-		this_cpu_inc(pool->pcp->allocs);
-	preempt_enable_notrace();
-	if (unlikely(!cs))
-		return costack_pool_get_slow(pool, mode, source);
 	*source = COSTACK_SRC_MAGAZINE;
-	return cs;
+	if (!cs)
+		cs = costack_pool_get_chain(pool, context, source);
+	return cs ?: costack_pool_grow(pool, mode, source);
 }
 
-static noinline void costack_pool_put_slow(struct costack_pcp *pcp, struct costack *cs)
+/**
+ * costack_pool_put_slow() - give a stack back to a list that is full
+ * @pcp: this CPU's share of its pool
+ * @cs: the stack; not the caller's afterwards
+ *
+ * Context: any, with preemption disabled.
+ */
+void costack_pool_put_slow(struct costack_pcp *pcp, struct costack *cs)
 {
 	struct costack_pool *pool = cs->pool;
 	struct costack *chain;
@@ -438,27 +412,6 @@ static noinline void costack_pool_put_slow(struct costack_pcp *pcp, struct costa
 		if (chain)
 			costack_depot_push(pool->depot[numa_node_id()], chain, false);
 	} while (!costack_pcp_push(pcp, cs, pool->magazine));
-}
-
-/**
- * costack_pool_put() - give a stack back
- * @cs: the stack; not the caller's afterwards
- *
- * On whatever CPU it was taken. Never calls an allocator.
- *
- * Context: any, NMI included.
- */
-void costack_pool_put(struct costack *cs)
-{
-	struct costack_pool *pool = cs->pool;
-	struct costack_pcp *pcp;
-
-	preempt_disable_notrace();
-	pcp = this_cpu_ptr(pool->pcp);
-	this_cpu_inc(pool->pcp->frees);
-	if (unlikely(!costack_pcp_push(pcp, cs, pool->magazine)))
-		costack_pool_put_slow(pcp, cs);
-	preempt_enable_notrace();
 }
 
 /* Refill */
@@ -800,26 +753,6 @@ static int costack_cpu_dead(unsigned int cpu)
 /* Looking */
 
 /**
- * costack_pool_find() - the pool for stacks of a size
- * @size: bytes, 1 to COSTACK_SIZE_MAX
- * @backing: kind of memory
- *
- * Guarded memory comes in whole pages, so smaller sizes are rounded up to one.
- *
- * Context: any.
- * Return: the pool; its stacks hold @size bytes or more.
- */
-struct costack_pool *costack_pool_find(u32 size, enum costack_backing backing)
-{
-	unsigned int class;
-
-	if (backing == COSTACK_BACKING_GUARD)
-		size = max_t(u32, size, PAGE_SIZE);
-	class = size <= COSTACK_SIZE_MIN ? 0 : fls(size - 1) - ilog2(COSTACK_SIZE_MIN);
-	return &costack_pools[backing * COSTACK_NR_CLASSES + class];
-}
-
-/**
  * costack_pool_nth() - go over all pools
  * @n: counts from 0
  *
@@ -848,16 +781,20 @@ void costack_pool_sum(struct costack_pool *pool, struct costack_pool_sum *sum)
 {
 	struct costack *prev;
 	struct costack_pcp *pcp;
-	unsigned int cpu;
+	unsigned int cpu, i;
 	int nid;
 
 	memset(sum, 0, sizeof(*sum));
 	/* Frees first: a stack freed between the two readings would make live negative. */
-	for_each_possible_cpu(cpu)
-		sum->frees += READ_ONCE(per_cpu_ptr(pool->pcp, cpu)->frees);
+	for_each_possible_cpu(cpu) {
+		for (i = 0; i < COSTACK_NR_CONTEXTS; i++)
+			sum->frees += READ_ONCE(per_cpu_ptr(pool->pcp, cpu)->frees[i]);
+	}
 	for_each_possible_cpu(cpu) {
 		pcp = per_cpu_ptr(pool->pcp, cpu);
-		sum->allocs += READ_ONCE(pcp->allocs);
+		sum->allocs += READ_ONCE(pcp->others);
+		for (i = 0; i < COSTACK_NR_CONTEXTS; i++)
+			sum->allocs += READ_ONCE(pcp->hits[i]);
 		sum->cached_cpu += READ_ONCE(pcp->loaded.tag) & COSTACK_TAG_COUNT;
 		rcu_read_lock();
 		prev = READ_ONCE(pcp->prev);
@@ -876,6 +813,31 @@ void costack_pool_sum(struct costack_pool *pool, struct costack_pool_sum *sum)
 	sum->grown = atomic_long_read(&pool->grown);
 	sum->trimmed = atomic_long_read(&pool->trimmed);
 	sum->failed = atomic_long_read(&pool->failed);
+}
+
+/**
+ * costack_pools_count() - stacks of all pools by context
+ * @context: the row
+ * @freed: those given back; otherwise those taken from a CPU's magazines
+ *
+ * Context: any; goes over all CPUs.
+ * Return: how many there were.
+ */
+u64 costack_pools_count(enum costack_context context, bool freed)
+{
+	struct costack_pcp *pcp;
+	unsigned int cpu, i;
+	u64 sum = 0;
+
+	for (i = 0; i < COSTACK_NR_POOLS; i++) {
+		if (!costack_pools[i].pcp)
+			continue;
+		for_each_possible_cpu(cpu) {
+			pcp = per_cpu_ptr(costack_pools[i].pcp, cpu);
+			sum += READ_ONCE((freed ? pcp->frees : pcp->hits)[context]);
+		}
+	}
+	return sum;
 }
 
 /**

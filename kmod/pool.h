@@ -38,8 +38,12 @@
 #define _COSTACK_POOL_H
 
 #include <linux/atomic.h>
+#include <linux/bitops.h>
 #include <linux/cache.h>
+#include <linux/instrumented.h>
+#include <linux/log2.h>
 #include <linux/percpu.h>
+#include <linux/preempt.h>
 #include <linux/refcount.h>
 #include <linux/types.h>
 
@@ -114,19 +118,41 @@ union costack_head {
 #define COSTACK_TAG_CHANGE	0x10000ULL
 
 /**
+ * enum costack_context - rows of the debugfs file contexts
+ * @COSTACK_CTX_SLEEPABLE: process context, allowed to sleep
+ * @COSTACK_CTX_PROCESS: process context, not allowed to sleep
+ * @COSTACK_CTX_SOFTIRQ: serving a softirq
+ * @COSTACK_CTX_HARDIRQ: serving an interrupt
+ * @COSTACK_CTX_NMI: serving an NMI
+ * @COSTACK_NR_CONTEXTS: how many there are
+ */
+enum costack_context {
+	COSTACK_CTX_SLEEPABLE,
+	COSTACK_CTX_PROCESS,
+	COSTACK_CTX_SOFTIRQ,
+	COSTACK_CTX_HARDIRQ,
+	COSTACK_CTX_NMI,
+	COSTACK_NR_CONTEXTS,
+};
+
+/**
  * struct costack_pcp - one CPU's share of a pool
  * @loaded: the list in use; changed by this CPU alone, any context,
  *	cmpxchg128_local; by another CPU once this one is dead
  * @prev: a whole magazine, or NULL; changed by this CPU alone, this_cpu_xchg
- * @allocs: stacks handed out on this CPU; this_cpu_inc
- * @frees: stacks given back on this CPU; this_cpu_inc
+ * @hits: stacks handed out from these two, by context; this_cpu_inc
+ * @frees: stacks given back on this CPU, by context; this_cpu_inc
+ * @others: stacks handed out on this CPU from elsewhere; this_cpu_inc
  * @seen_tag: @loaded's tag when the trim worker last looked; the worker's
+ *
+ * An allocation changes the first cache line alone.
  */
 struct costack_pcp {
 	union costack_head loaded;
 	struct costack *prev;
-	u64 allocs;
-	u64 frees;
+	u64 hits[COSTACK_NR_CONTEXTS];
+	u64 frees[COSTACK_NR_CONTEXTS];
+	u64 others;
 	u64 seen_tag;
 } ____cacheline_aligned;
 
@@ -260,13 +286,140 @@ struct costack_pool_sum {
 int costack_pools_init(const struct costack_pool_config *config);
 void costack_pools_exit(void);
 
-struct costack_pool *costack_pool_find(u32 size, enum costack_backing backing);
 struct costack_pool *costack_pool_nth(unsigned int n);
 struct costack *costack_pool_get(struct costack_pool *pool, enum costack_mode mode,
-				 enum costack_source *source);
-void costack_pool_put(struct costack *cs);
+				 enum costack_context context, enum costack_source *source);
+void costack_pool_put_slow(struct costack_pcp *pcp, struct costack *cs);
 void costack_pool_sum(struct costack_pool *pool, struct costack_pool_sum *sum);
+u64 costack_pools_count(enum costack_context context, bool freed);
 u64 costack_pools_limit(void);
 u64 costack_pools_bytes(void);
+
+#define COSTACK_NR_POOLS	(COSTACK_NR_BACKINGS * COSTACK_NR_CLASSES)
+
+extern struct costack_pool costack_pools[COSTACK_NR_POOLS];
+
+/*
+ * What every allocation and every release does, for its callers to have in line.
+ */
+
+/*
+ * Change a list of this CPU's from *@first, *@tag to @new, @new_tag; if it is not that, say what
+ * it is. Halves, since the 16-byte union of try_cmpxchg128_local() has the compiler align the
+ * caller's frame.
+ */
+static __always_inline bool costack_head_change(union costack_head *head, struct costack **first,
+						u64 *tag, struct costack *new, u64 new_tag)
+{
+#ifdef CONFIG_X86_64
+	bool changed;
+
+	instrument_atomic_read_write(head, sizeof(*head));
+	asm volatile("cmpxchg16b %[head]"
+		     : "=@ccz" (changed), [head] "+m" (head->full), "+a" (*first), "+d" (*tag)
+		     : "b" (new), "c" (new_tag)
+		     : "memory");
+	return changed;
+#else
+	union costack_head old = { { .first = *first, .tag = *tag } };
+	union costack_head to = { { .first = new, .tag = new_tag } };
+
+	if (try_cmpxchg128_local(&head->full, &old.full, to.full))
+		return true;
+	*first = old.first;
+	*tag = old.tag;
+	return false;
+#endif
+}
+
+/**
+ * costack_pool_find() - the pool for stacks of a size
+ * @size: bytes, 1 to COSTACK_SIZE_MAX
+ * @backing: kind of memory
+ *
+ * Guarded memory comes in whole pages, so smaller sizes are rounded up to one.
+ *
+ * Context: any.
+ * Return: the pool; its stacks hold @size bytes or more.
+ */
+static __always_inline struct costack_pool *costack_pool_find(u32 size,
+							      enum costack_backing backing)
+{
+	if (backing == COSTACK_BACKING_GUARD)
+		size = max_t(u32, size, PAGE_SIZE);
+	return &costack_pools[backing * COSTACK_NR_CLASSES + fls((size - 1) / COSTACK_SIZE_MIN)];
+}
+
+/**
+ * costack_pool_take() - take a stack if there is one on this CPU's list
+ * @pool: where from
+ * @context: the row it is counted under
+ *
+ * The contents are what the last holder left.
+ *
+ * Context: any, NMI included.
+ * Return: a stack that the caller owns, or NULL: costack_pool_get() looks further.
+ */
+static __always_inline struct costack *costack_pool_take(struct costack_pool *pool,
+							 enum costack_context context)
+{
+	struct costack *first;
+	struct costack_pcp *pcp;
+	u64 tag;
+
+	/* The list is this CPU's, and handles stay what they are while a stale link is read. */
+	preempt_disable_notrace();
+	pcp = raw_cpu_ptr(pool->pcp);
+	tag = READ_ONCE(pcp->loaded.tag);
+	first = READ_ONCE(pcp->loaded.first);
+	do {
+		if (unlikely(!first)) {
+			preempt_enable_notrace();
+			return NULL;
+		}
+	} while (unlikely(!costack_head_change(&pcp->loaded, &first, &tag, READ_ONCE(first->next),
+					       tag + COSTACK_TAG_CHANGE - 1)));
+	this_cpu_inc(pool->pcp->hits[context]);
+	preempt_enable_notrace();
+	return first;
+}
+
+/* False when the list holds a full magazine already. Preemption is disabled. */
+static __always_inline bool costack_pcp_push(struct costack_pcp *pcp, struct costack *cs,
+					     u32 magazine)
+{
+	u64 tag = READ_ONCE(pcp->loaded.tag);
+	struct costack *first = READ_ONCE(pcp->loaded.first);
+
+	do {
+		if (unlikely((tag & COSTACK_TAG_COUNT) >= magazine))
+			return false;
+		WRITE_ONCE(cs->next, first);
+	} while (unlikely(!costack_head_change(&pcp->loaded, &first, &tag, cs,
+					       tag + COSTACK_TAG_CHANGE + 1)));
+	return true;
+}
+
+/**
+ * costack_pool_put() - give a stack back
+ * @cs: the stack; not the caller's afterwards
+ * @context: the row it is counted under
+ *
+ * On whatever CPU it was taken. Never calls an allocator.
+ *
+ * Context: any, NMI included.
+ */
+static __always_inline void costack_pool_put(struct costack *cs, enum costack_context context)
+{
+	struct costack_pool *pool = cs->pool;
+	struct costack_pcp *pcp;
+
+	preempt_disable_notrace();
+	pcp = raw_cpu_ptr(pool->pcp);
+	this_cpu_inc(pool->pcp->frees[context]);
+	if (unlikely(!costack_pcp_push(pcp, cs, pool->magazine)))
+		costack_pool_put_slow(pcp, cs);
+	preempt_enable_notrace();
+}
 
 #endif /* _COSTACK_POOL_H */

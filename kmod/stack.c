@@ -16,46 +16,42 @@ static struct costack *costack_stack_fail(u32 size, enum costack_context context
 }
 
 /* A stack of the pool, its memory as the last holder left it. */
-static __always_inline struct costack *
-costack_stack_take(u32 size, enum costack_backing backing, enum costack_mode mode,
-		   enum costack_context context)
+static struct costack *costack_stack_take(u32 size, enum costack_backing backing,
+					  enum costack_mode mode, enum costack_context context)
 {
 	enum costack_source source;
 	struct costack *cs;
 
-	cs = costack_pool_get(costack_pool_find(size, backing), mode, &source);
+	cs = costack_pool_get(costack_pool_find(size, backing), mode, context, &source);
 	if (unlikely(!cs))
 		return costack_stack_fail(size, context,
 					  source - COSTACK_FAIL_LIMIT + COSTACK_STAT_FAIL_LIMIT,
 					  source);
 	refcount_set(&cs->ref, 1);
-	costack_stat_inc(context, source);
+	costack_stat_source(context, source);
 	trace_costack_alloc(cs, cs->size, context, source);
 	return cs;
 }
 
 /**
- * costack_stack_alloc() - take a stack
- * @size: bytes wanted, 1 to COSTACK_SIZE_MAX; rounded up to the class
- * @flags: &enum costack_flags
- * @mode: what the caller's context allows
- * @context: the row it is counted under
- *
- * All of its memory reads as zero: memory comes zeroed from the kernel, and what
- * the last holder may have written is cleared here, no more than that.
+ * costack_stack_alloc_slow() - costack_stack_alloc() where something is out of the ordinary
+ * @size: as there
+ * @flags: as there
+ * @mode: as there
+ * @context: as there
  *
  * Context: as @mode says.
- * Return: a stack with one reference, or NULL; the cause is counted.
+ * Return: as there.
  */
-struct costack *costack_stack_alloc(u32 size, u64 flags, enum costack_mode mode,
-				    enum costack_context context)
+struct costack *costack_stack_alloc_slow(u32 size, u64 flags, enum costack_mode mode,
+					 enum costack_context context)
 {
 	struct costack *cs;
 	u64 start = 0;
 
-	if (unlikely(size - 1 >= COSTACK_SIZE_MAX))
+	if (size - 1 >= COSTACK_SIZE_MAX)
 		return costack_stack_fail(size, context, COSTACK_STAT_FAIL_SIZE, COSTACK_FAIL_SIZE);
-	if (unlikely(flags & ~(u64)COSTACK_F_GUARD))
+	if (flags & ~(u64)COSTACK_F_GUARD)
 		return costack_stack_fail(size, context, COSTACK_STAT_FAIL_FLAGS,
 					  COSTACK_FAIL_FLAGS);
 	if (static_branch_unlikely(&costack_latency_key))
@@ -64,13 +60,36 @@ struct costack *costack_stack_alloc(u32 size, u64 flags, enum costack_mode mode,
 	cs = costack_stack_take(size, flags & COSTACK_F_GUARD ? COSTACK_BACKING_GUARD :
 								COSTACK_BACKING_KMALLOC,
 				mode, context);
-	if (likely(cs) && cs->dirty) {
+	if (cs && cs->dirty) {
 		memset(cs->mem, 0, cs->dirty);
 		cs->dirty = 0;
 	}
 	if (static_branch_unlikely(&costack_latency_key) && start && cs)
 		costack_latency_add(ktime_get_mono_fast_ns() - start);
 	return cs;
+}
+
+/**
+ * costack_stack_trace_alloc() - the tracepoint of an allocation from a CPU's list
+ * @cs: the stack
+ * @context: the row it is counted under
+ *
+ * Context: any.
+ */
+void costack_stack_trace_alloc(struct costack *cs, enum costack_context context)
+{
+	trace_costack_alloc(cs, cs->size, context, COSTACK_SRC_MAGAZINE);
+}
+
+/**
+ * costack_stack_trace_free() - the tracepoint of a release
+ * @cs: the stack, which is not in the pool yet
+ *
+ * Context: any.
+ */
+void costack_stack_trace_free(struct costack *cs)
+{
+	trace_costack_free(cs, cs->size, cs->dirty);
 }
 
 /**
@@ -149,11 +168,7 @@ EXPORT_SYMBOL_GPL(costack_get);
  */
 void costack_put(struct costack *cs)
 {
-	if (!refcount_dec_and_test(&cs->ref))
-		return;
-	trace_costack_free(cs, cs->size, cs->dirty);
-	costack_stat_inc(costack_context_now(), COSTACK_STAT_FREED);
-	costack_pool_put(cs);
+	costack_stack_put(cs);
 }
 EXPORT_SYMBOL_GPL(costack_put);
 

@@ -219,10 +219,11 @@ static int contexts_show(struct seq_file *m, void *unused)
 	seq_puts(m, "context magazine depot kernel atomic nolock failed freed\n");
 	for (context = 0; context < COSTACK_NR_CONTEXTS; context++) {
 		seq_puts(m, costack_context_names[context]);
-		for (source = 0; source < COSTACK_NR_SOURCES; source++)
+		seq_printf(m, " %llu", costack_pools_count(context, false));
+		for (source = COSTACK_SRC_DEPOT; source < COSTACK_NR_SOURCES; source++)
 			seq_printf(m, " %llu", costack_stat_sum(context, source));
 		seq_printf(m, " %llu %llu\n", costack_fails(context),
-			   costack_stat_sum(context, COSTACK_STAT_FREED));
+			   costack_pools_count(context, true));
 	}
 	return 0;
 }

@@ -13,26 +13,7 @@
 #include "pool.h"
 
 /**
- * enum costack_context - rows of the debugfs file contexts
- * @COSTACK_CTX_SLEEPABLE: process context, allowed to sleep
- * @COSTACK_CTX_PROCESS: process context, not allowed to sleep
- * @COSTACK_CTX_SOFTIRQ: serving a softirq
- * @COSTACK_CTX_HARDIRQ: serving an interrupt
- * @COSTACK_CTX_NMI: serving an NMI
- * @COSTACK_NR_CONTEXTS: how many there are
- */
-enum costack_context {
-	COSTACK_CTX_SLEEPABLE,
-	COSTACK_CTX_PROCESS,
-	COSTACK_CTX_SOFTIRQ,
-	COSTACK_CTX_HARDIRQ,
-	COSTACK_CTX_NMI,
-	COSTACK_NR_CONTEXTS,
-};
-
-/**
- * enum costack_cause - columns of what did not work or was given back
- * @COSTACK_STAT_FREED: stacks given back in this context
+ * enum costack_cause - columns of what did not work
  * @COSTACK_STAT_FAIL_SIZE: refused: size 0 or over COSTACK_SIZE_MAX
  * @COSTACK_STAT_FAIL_FLAGS: refused: unknown flags
  * @COSTACK_STAT_FAIL_LIMIT: failed: the limit is reached
@@ -41,8 +22,7 @@ enum costack_context {
  * @COSTACK_NR_STATS: number of columns, those of &enum costack_source included
  */
 enum costack_cause {
-	COSTACK_STAT_FREED = COSTACK_NR_SOURCES,
-	COSTACK_STAT_FAIL_SIZE,
+	COSTACK_STAT_FAIL_SIZE = COSTACK_NR_SOURCES,
 	COSTACK_STAT_FAIL_FLAGS,
 	COSTACK_STAT_FAIL_LIMIT,
 	COSTACK_STAT_FAIL_NOMEM,
@@ -76,7 +56,8 @@ enum costack_co_stat {
 
 /**
  * struct costack_cpu_stats - one CPU's counters
- * @count: by context and by source or cause; this_cpu_inc, any context
+ * @count: by context and by source or cause; this_cpu_inc, any context. What comes from a
+ *	CPU's magazines and what goes back there is counted by the pool.
  * @co: of coroutines; likewise
  * @latency: allocations by log2 of their nanoseconds; this_cpu_inc
  */
@@ -111,6 +92,13 @@ static inline enum costack_context costack_context_now(void)
 static inline void costack_stat_inc(enum costack_context context, unsigned int stat)
 {
 	this_cpu_inc(costack_cpu_stats.count[context][stat]);
+}
+
+/* Where a stack came from, unless the pool counts it. */
+static inline void costack_stat_source(enum costack_context context, enum costack_source source)
+{
+	if (unlikely(source != COSTACK_SRC_MAGAZINE))
+		costack_stat_inc(context, source);
 }
 
 static inline void costack_co_stat_inc(enum costack_co_stat stat)

@@ -92,7 +92,7 @@ int main(void)
 	report("resume + yield, dense, without the copies", kept < 0 ? -1 : dense - 2 * kept / 8,
 	       150);
 	report("spawn + release", measure(skel->progs.spawn_release) - empty, 0);
-	report("alloc + release, 16 KB", measure(skel->progs.alloc_release) - empty, 0);
+	report("alloc + release, 16 KB", measure(skel->progs.alloc_release) - empty, 120);
 	printf("1..%d\n", number);
 	bench_resume__destroy(skel);
 	return !!failures;

@@ -73,7 +73,7 @@ static void find_sites(struct aba *skel)
 			if (funcs[j].address > funcs[i].address)
 				next = min(next, funcs[j].address);
 		}
-		if (!strncmp(funcs[i].name, "costack_", 8))
+		if (strstr(funcs[i].name, "costack_"))
 			find_in(skel, funcs[i].name, funcs[i].address, next - funcs[i].address);
 	}
 }

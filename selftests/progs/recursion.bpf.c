@@ -24,37 +24,37 @@ static __always_inline int again(u32 i)
 	return 0;
 }
 
-SEC("fentry/costack_pool_get")
+SEC("fentry/costack_stack_trace_alloc")
 int fentry_get(void *ctx)
 {
 	return again(0);
 }
 
-SEC("fexit/costack_pool_get")
+SEC("fexit/costack_stack_trace_alloc")
 int fexit_get(void *ctx)
 {
 	return again(1);
 }
 
-SEC("kprobe/costack_pool_get")
+SEC("kprobe/costack_stack_trace_alloc")
 int kprobe_get(void *ctx)
 {
 	return again(2);
 }
 
-SEC("fentry/costack_pool_put")
+SEC("fentry/costack_stack_trace_free")
 int fentry_put(void *ctx)
 {
 	return again(3);
 }
 
-SEC("kprobe/costack_put")
+SEC("kprobe/costack_stack_trace_free")
 int kprobe_put(void *ctx)
 {
 	return again(4);
 }
 
-SEC("kretprobe/costack_stack_alloc")
+SEC("kretprobe/costack_stack_trace_alloc")
 int kretprobe_alloc(void *ctx)
 {
 	return again(5);

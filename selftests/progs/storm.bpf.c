@@ -155,7 +155,7 @@ int nmis(void *ctx)
 }
 
 /* Between any two steps of an allocation: a round of its own. */
-SEC("fentry/costack_stack_alloc")
+SEC("tp_btf/costack_alloc")
 int inside(void *ctx)
 {
 	round();
