@@ -57,14 +57,20 @@ hash_files()
 	rm -f "$list"
 }
 
-# in_root DIRECTORY CMD... - run in the root, read-only but for DIRECTORY,
-# which is /costack there, and for temporary directories.
+# in_root [--kernels-rw] DIRECTORY CMD... - run in the root, read-only but for DIRECTORY,
+# which is /costack there, and for temporary directories. Built kernels are at /mnt.
 in_root()
 {
-	local dir=$1
-	shift
+	local kernels=ro dir
 
-	leashed bash "$VMDIR/enter" "$ROOT" "$dir" "$@"
+	if [[ $1 == --kernels-rw ]]; then
+		kernels=rw
+		shift
+	fi
+	dir=$1
+	shift
+	mkdir -p "$TREES"
+	leashed bash "$VMDIR/enter" "$ROOT" "$dir" "$TREES" "$kernels" "$@"
 }
 
 # Shared by all who use the root; who makes it anew waits for them.
@@ -74,27 +80,26 @@ use_root()
 	lock root 7 -s "the root"
 }
 
-# What every object depends on though make does not know it: the kernel, the root
-# and the rules themselves.
+# build_inputs DIRECTORY NAME - what every object depends on though make does not know it: the
+# kernel, the root and the rules themselves.
 build_inputs()
 {
 	local dir=$1
 
 	{
-		echo "$VERSION $(root_stamp)"
+		echo "$VERSION $(root_stamp) $(cat "$TREES/$2/key" 2>/dev/null)"
 		grep -zE '(^|/)(Makefile|Kbuild|[^/]*\.mk)$' "$dir.list" | hash_files "$dir"
 	} | hash_text
 }
 
-# build_kernel NAME - build the tree for the kernel; TREE_BUILT is where. The
-# lock on that directory (descriptor 6) is left to the caller to close.
+# build_kernel NAME - build the tree for the kernel; TREE_BUILT is where, and TREE_STAMP what it
+# was made of. The lock on that directory (descriptor 6) is left to the caller to close.
 build_kernel()
 {
 	local name=$1 dir=$CACHE/build/$1 start=$SECONDS stamp log inputs
 	local -a cmd
 
-	VERSION=$(kernel_version "$name")
-	[[ -n $VERSION ]] || die "no kernel $name in the root: '${0##*/} list' shows them"
+	need_kernel "$name"
 	[[ -e $TREE/Makefile ]] || die "no Makefile at the top of $TREE: nothing to build"
 	mkdir -p "$CACHE/build"
 	lock "build-$name" 6 -x "the build for $name"
@@ -103,8 +108,10 @@ build_kernel()
 	log=$dir.log
 
 	copy_tree "$dir"
-	inputs=$(build_inputs "$dir")
+	inputs=$(build_inputs "$dir" "$name")
 	stamp="$inputs $(hash_files "$dir" <"$dir.list")"
+	# shellcheck disable=SC2034
+	TREE_STAMP=$stamp
 	if [[ $(cat "$dir.stamp" 2>/dev/null) == "$stamp" ]]; then
 		return
 	fi
@@ -113,12 +120,13 @@ build_kernel()
 	if [[ -e $dir.building || $(cat "$dir.inputs" 2>/dev/null) != "$inputs" ]]; then
 		remove_tree "$dir"
 		copy_tree "$dir"
-		inputs=$(build_inputs "$dir")
+		inputs=$(build_inputs "$dir" "$name")
 		stamp="$inputs $(hash_files "$dir" <"$dir.list")"
+		TREE_STAMP=$stamp
 	fi
 	: >"$dir.building"
 	echo "$inputs" >"$dir.inputs"
-	cmd=(make -j2 KDIR="/usr/lib/modules/$VERSION/build")
+	cmd=(make -j2 KDIR="$(kernel_kdir "$name")")
 	if [[ ${V:-0} != 0 ]]; then
 		in_root "$dir" "${cmd[@]}" V="$V" all selftests >&2 ||
 			die "the build for $name failed: see above"

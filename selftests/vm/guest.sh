@@ -50,15 +50,21 @@ module_files()
 		"$ROOT/usr/lib/modules/$version/modules.builtin"
 }
 
-# initramfs VERSION - sets INITRAMFS; made only when the cache has none like it
+# initramfs NAME - of kernel VERSION; sets INITRAMFS; made only when the cache has none like it
 initramfs()
 {
-	local version=$1 key dir f base=$ROOT/usr/lib/modules/$1 files
+	local version=$VERSION key dir f base=$ROOT/usr/lib/modules files=''
 
-	files=$(module_files "$version" "${INITRAMFS_MODULES[@]}") ||
-		die "kernel $version lacks a module that the guest needs: see above"
+	# What is built here has no modules, but lists of what is built in.
+	if is_built "$1"; then
+		base=$TREES/$1/install/lib/modules
+	else
+		files=$(module_files "$version" "${INITRAMFS_MODULES[@]}") ||
+			die "kernel $version lacks a module that the guest needs: see above"
+	fi
+	base+=/$version
 	key=$({
-		echo "$version $(root_stamp) $files"
+		echo "$version $(root_stamp) $(cat "$TREES/$1/key" 2>/dev/null) $files"
 		declare -f initramfs
 		cat "$VMDIR/init" "$VMDIR/guest-init" /bin/busybox
 	} | hash_text)
@@ -81,6 +87,10 @@ initramfs()
 		esac >"$dir/modules/$(basename "${f%%.ko*}").ko"
 		basename "${f%%.ko*}" >>"$dir/modules/order"
 	done
+	if is_built "$1"; then
+		mkdir "$dir/lists"
+		cp "$base"/modules.* "$dir/lists"
+	fi
 	(cd "$dir" && find . -print0 | LC_ALL=C sort -z |
 		cpio --null -o --quiet -H newc -R 0:0) >"$INITRAMFS"
 	# Other versions of the same kernel's are of no more use.
@@ -124,7 +134,7 @@ probe()
 	read -r -a options <<<"$(processor "$1")"
 	timeout -s KILL 30 bash -c 'qemu "$@"' - -machine q35 "${options[@]}" -smp 2 -m 512M \
 		-nodefaults -no-user-config -display none -no-reboot \
-		-kernel "$(kernel_image "$VERSION")" -initrd "$INITRAMFS" \
+		-kernel "$(kernel_image "$KERNEL")" -initrd "$INITRAMFS" \
 		-append "console=ttyS0 quiet panic=-1 no_timer_check vm.probe=1" \
 		-serial "file:$RUNDIR/probe" </dev/null >"$RUNDIR/probe.err" 2>&1 || true
 	grep -q 'vm: alive' "$RUNDIR/probe"
@@ -203,7 +213,7 @@ guest_tree()
 # quoted WORD... - for bash in the guest, whatever the words hold
 quoted() { printf '%q ' "$@"; }
 
-# boot OUT CONSOLE - start QEMU; uses ACCEL CPUS MEM SECONDS_LIMIT VERSION KERNEL_ARGS.
+# boot OUT CONSOLE - start QEMU; uses ACCEL CPUS MEM SECONDS_LIMIT KERNEL VERSION KERNEL_ARGS.
 # CONSOLE is the serial console: "stdio", or a file.
 boot()
 {
@@ -219,7 +229,7 @@ boot()
 		-name "costack-${VERSION%%-*}" -machine q35 "${options[@]}"
 		-smp "$CPUS" -m "$MEM" -nodefaults -no-user-config -display none
 		-no-reboot -rtc base=utc,clock=host
-		-kernel "$(kernel_image "$VERSION")" -initrd "$INITRAMFS" -append "$append"
+		-kernel "$(kernel_image "$KERNEL")" -initrd "$INITRAMFS" -append "$append"
 		-fsdev "local,id=root,path=$ROOT,security_model=passthrough,readonly=on,multidevs=remap"
 		-device virtio-9p-pci,fsdev=root,mount_tag=root
 		-fsdev "local,id=tree,path=$RUNDIR/tree,security_model=passthrough,multidevs=remap"
@@ -258,10 +268,9 @@ boot()
 prepare_kernel()
 {
 	use_root
-	VERSION=$(kernel_version "$1")
-	[[ -n $VERSION ]] || die "no kernel $1 in the root: '${0##*/} list' shows them"
+	need_kernel "$1"
 	make_rundir
-	initramfs "$VERSION"
+	initramfs "$1"
 }
 
 # prepare_guest NAME BUILD - sets ACCEL besides, and makes the tree
@@ -308,7 +317,7 @@ run_guest()
 
 	# Through a pipe of our own: QEMU would truncate what stdout is.
 	mkfifo "$RUNDIR/output"
-	cat "$RUNDIR/output" &
+	tee "$RUNDIR/said" <"$RUNDIR/output" &
 	reader=$!
 	(
 		exec 9>"$RUNDIR/output"
@@ -329,6 +338,46 @@ run_guest()
 		verdict=$(cat "$out/status")
 	fi
 	judge "$out" "$expect" "$status" "$verdict"
+}
+
+# The verdict on a command depends on the tree, the kernel, the machine that is emulated, and
+# the command.
+verdict_key()
+{
+	{
+		echo "$TREE_STAMP $ICOUNT $CPUS $MEM $KERNEL_ARGS $EXPECT"
+		quoted "${GUEST_ENV[@]}" -- "${CMD[@]}"
+	} | hash_text
+}
+
+# reuse_verdict - says what the command said when it passed; false when it is to be run. Builds
+# the tree for KERNEL, or nobody knows.
+reuse_verdict()
+{
+	local said
+
+	use_root
+	build_kernel "$KERNEL"
+	unlock 6
+	VERDICT=$CACHE/verdicts/$KERNEL-$(verdict_key)
+	[[ -e $VERDICT ]] || return
+	touch "$VERDICT"
+	said=$(head -n 1 "$VERDICT")
+	echo "# not run again: it passed ${said#passed } with the same tree and kernel"
+	tail -n +2 "$VERDICT"
+}
+
+# keep_verdict - of a command that passed; the oldest go
+keep_verdict()
+{
+	mkdir -p "$CACHE/verdicts"
+	{
+		echo "passed on $(date -u '+%F at %T') UTC"
+		cat "$RUNDIR/said"
+	} >"$RUNDIR/verdict"
+	mv "$RUNDIR/verdict" "$VERDICT"
+	find "$CACHE/verdicts" -type f -printf '%T@ %p\n' | sort -rn | tail -n +201 | cut -d' ' -f2- |
+		while IFS= read -r said; do rm -f "$said"; done
 }
 
 # judge OUT EXPECT QEMU-STATUS VERDICT

@@ -125,11 +125,22 @@ install_host_packages()
 		die "still missing after installing: $(missing_host_packages | xargs): 'apt-get install' them by hand"
 }
 
+# root_sources MIRROR SECURITY-MIRROR - the lines for apt
+root_sources()
+{
+	local key="[signed-by=$HOST_KEYRING]"
+
+	echo "deb $key $1 $SUITE main"
+	echo "deb $key $1 $SUITE-updates main"
+	echo "deb $key $1 $SUITE-backports main"
+	[[ -z $2 ]] || echo "deb $key $2 $SUITE-security main"
+}
+
 # make_root DIRECTORY MIRROR SECURITY-MIRROR
 make_root()
 {
 	local dir=$1 mirror=$2 security=$3 p
-	local key="[signed-by=$HOST_KEYRING]" proxy=
+	local proxy=
 	local -a args=(
 		--mode=root --variant=minbase --format=directory --architectures=amd64
 		--hook-dir=/usr/share/mmdebstrap/hooks/eatmydata
@@ -154,12 +165,7 @@ make_root()
 	eval "$(apt-config shell proxy Acquire::http::Proxy)"
 	[[ -z $proxy || $proxy == DIRECT ]] || export http_proxy=$proxy
 
-	{
-		echo "deb $key $mirror $SUITE main"
-		echo "deb $key $mirror $SUITE-updates main"
-		echo "deb $key $mirror $SUITE-backports main"
-		[[ -z $security ]] || echo "deb $key $security $SUITE-security main"
-	} | VM_KERNELS="${KERNELS_KNOWN[*]}" SOURCE_DATE_EPOCH=0 \
+	root_sources "$mirror" "$security" | VM_KERNELS="${KERNELS_KNOWN[*]}" SOURCE_DATE_EPOCH=0 \
 		mmdebstrap "${args[@]}" "$SUITE" "$dir" -
 }
 
@@ -223,23 +229,4 @@ setup_root()
 	remove_tree "$CACHE/root.old.$$"
 	unlock 8
 	say "root made in $((SECONDS - start)) s: $(tr '\n' ' ' <"$ROOT/etc/costack/kernels")"
-}
-
-# kernel_version NAME - the full version of a kernel in the root
-kernel_version()
-{
-	awk -v k="$1" '$1 == k { print $2 }' "$ROOT/etc/costack/kernels"
-}
-
-kernel_image()
-{
-	local version=$1 f
-
-	for f in "$ROOT/usr/lib/modules/$version/vmlinuz" "$ROOT/boot/vmlinuz-$version"; do
-		if [[ -e $f ]]; then
-			echo "$f"
-			return
-		fi
-	done
-	die "no image of kernel $version in the root: run '${0##*/} setup --fresh'"
 }

@@ -14,6 +14,8 @@ export VMDIR
 . "$VMDIR/lib.sh"
 # shellcheck source=root.sh
 . "$VMDIR/root.sh"
+# shellcheck source=kernel.sh
+. "$VMDIR/kernel.sh"
 # shellcheck source=build.sh
 . "$VMDIR/build.sh"
 # shellcheck source=scan.sh
@@ -40,7 +42,8 @@ usage()
 	  help                 this text
 
 	Options of run:
-	  -k K                 kernel: ${KERNELS_KNOWN[*]} (default ${KERNELS_KNOWN[0]})
+	  -k K                 kernel: ${KERNELS_KNOWN[*]} (default ${KERNELS_KNOWN[0]}), or one that
+	                       is built here the first time: ${KERNELS_BUILT[*]}
 	  -c CPUS              1 to 8 CPUs (default 2)
 	  -m MEM               memory, like 512M or 2G (default 1G)
 	  -t SECONDS           time limit of the whole guest (default 600)
@@ -51,6 +54,8 @@ usage()
 	  --expect-splat REGEX pass only if the kernel's log has a line like this; for a
 	                       test that plants a bug
 	  --no-build           the tree as it is, not built
+	  --reuse              what passed before, with this tree, kernel and command, is not
+	                       run again: what it said then is said again, with its date
 	  --icount             one CPU, emulated, whose clock counts instructions: a
 	                       nanosecond is one
 
@@ -66,10 +71,10 @@ known_kernel()
 {
 	local k
 
-	for k in "${KERNELS_KNOWN[@]}"; do
+	for k in "${KERNELS_KNOWN[@]}" "${KERNELS_BUILT[@]}"; do
 		[[ $k != "$1" ]] || return 0
 	done
-	usage_error "no kernel '$1'; there are: ${KERNELS_KNOWN[*]}"
+	usage_error "no kernel '$1'; there are: ${KERNELS_KNOWN[*]} ${KERNELS_BUILT[*]}"
 }
 
 # Options shared by run, shell and build; ALLOWED lists those of the command.
@@ -78,7 +83,7 @@ parse_options()
 	local allowed=$1 opt
 	shift
 
-	KERNEL='' CPUS=2 MEM=1G SECONDS_LIMIT=600 OUT='' EXPECT='' BUILD=y ICOUNT=n KERNEL_ARGS=''
+	KERNEL='' CPUS=2 MEM=1G SECONDS_LIMIT=600 OUT='' EXPECT='' BUILD=y ICOUNT=n REUSE=n KERNEL_ARGS=''
 	GUEST_ENV=() CMD=()
 	while [[ $# -gt 0 ]]; do
 		opt=$1
@@ -88,6 +93,7 @@ parse_options()
 		case $opt in
 		--no-build) BUILD=n; shift; continue ;;
 		--icount) ICOUNT=y; shift; continue ;;
+		--reuse) REUSE=y; shift; continue ;;
 		esac
 		[[ $# -ge 2 ]] || usage_error "option '$opt' needs a value"
 		case $opt in
@@ -132,7 +138,8 @@ cmd_version()
 	[[ ${#CMD[@]} -eq 0 ]] || usage_error "version takes no command"
 	use_root
 	for k in ${KERNEL:-"${KERNELS_KNOWN[@]}"}; do
-		kernel_version "$k"
+		need_kernel "$k"
+		echo "$VERSION"
 	done
 }
 
@@ -140,13 +147,17 @@ cmd_run()
 {
 	local status=0 kept
 
-	parse_options "-k -c -m -t -o -e -a --expect-splat --no-build --icount" "$@"
+	parse_options "-k -c -m -t -o -e -a --expect-splat --no-build --icount --reuse" "$@"
+	[[ $REUSE$BUILD != yn ]] || usage_error "--reuse is of a tree that is built"
 	[[ $ICOUNT == n ]] || CPUS=1
 	[[ ${#CMD[@]} -gt 0 ]] || usage_error "run needs '-- CMD...'"
 	KERNEL=${KERNEL:-${KERNELS_KNOWN[0]}}
 	if [[ -n $OUT ]]; then
 		mkdir -p "$OUT" || die "cannot make the directory $OUT"
 		OUT=$(cd "$OUT" && pwd)
+	fi
+	if [[ $REUSE == y ]] && reuse_verdict; then
+		return
 	fi
 	prepare_guest "$KERNEL" "$BUILD"
 	if [[ -z $OUT ]]; then
@@ -159,6 +170,9 @@ cmd_run()
 		remove_tree "$kept"
 		cp -a "$OUT" "$kept" || true
 		say "status $status; results are in $kept"
+	fi
+	if [[ $REUSE == y && $status -eq 0 ]]; then
+		keep_verdict
 	fi
 	return "$status"
 }
@@ -195,7 +209,7 @@ cmd_clean()
 	lock root 7 -x "the root"
 	# Only what is ours: the cache may have been put into a directory of
 	# somebody else.
-	remove_tree "$CACHE"/{root,root.new.*,root.old.*,build,initramfs,run,results,failed-*} \
+	remove_tree "$CACHE"/{root,root.new.*,root.old.*,build,initramfs,kernel,run,results,verdicts,failed-*} \
 		"$CACHE"/{accelerator,kernels,setup.log,lock}
 	rmdir "$CACHE" 2>/dev/null || true
 }
@@ -221,7 +235,8 @@ main()
 	version) cmd_version "$@" ;;
 	probe)
 		[[ $# -eq 1 && ( $1 == kvm || $1 == tcg ) ]] || usage_error "probe takes kvm or tcg"
-		prepare_kernel "${KERNELS_KNOWN[0]}"
+		KERNEL=${KERNELS_KNOWN[0]}
+		prepare_kernel "$KERNEL"
 		if (probe "$1") 2>/dev/null; then
 			echo yes
 		else
