@@ -363,25 +363,27 @@ static __always_inline struct costack_pool *costack_pool_find(u32 size,
 static __always_inline struct costack *costack_pool_take(struct costack_pool *pool,
 							 enum costack_context context)
 {
-	struct costack *first;
+	struct costack_pcp __percpu *share = pool->pcp;
+	struct costack *first, *taken;
 	struct costack_pcp *pcp;
 	u64 tag;
 
 	/* The list is this CPU's, and handles stay what they are while a stale link is read. */
 	preempt_disable_notrace();
-	pcp = raw_cpu_ptr(pool->pcp);
+	pcp = raw_cpu_ptr(share);
 	tag = READ_ONCE(pcp->loaded.tag);
 	first = READ_ONCE(pcp->loaded.first);
 	do {
-		if (unlikely(!first)) {
+		taken = first;
+		if (unlikely(!taken)) {
 			preempt_enable_notrace();
 			return NULL;
 		}
-	} while (unlikely(!costack_head_change(&pcp->loaded, &first, &tag, READ_ONCE(first->next),
+	} while (unlikely(!costack_head_change(&pcp->loaded, &first, &tag, READ_ONCE(taken->next),
 					       tag + COSTACK_TAG_CHANGE - 1)));
-	this_cpu_inc(pool->pcp->hits[context]);
+	this_cpu_inc(share->hits[context]);
 	preempt_enable_notrace();
-	return first;
+	return taken;
 }
 
 /* False when the list holds a full magazine already. Preemption is disabled. */
@@ -412,11 +414,12 @@ static __always_inline bool costack_pcp_push(struct costack_pcp *pcp, struct cos
 static __always_inline void costack_pool_put(struct costack *cs, enum costack_context context)
 {
 	struct costack_pool *pool = cs->pool;
+	struct costack_pcp __percpu *share = pool->pcp;
 	struct costack_pcp *pcp;
 
 	preempt_disable_notrace();
-	pcp = raw_cpu_ptr(pool->pcp);
-	this_cpu_inc(pool->pcp->frees[context]);
+	pcp = raw_cpu_ptr(share);
+	this_cpu_inc(share->frees[context]);
 	if (unlikely(!costack_pcp_push(pcp, cs, pool->magazine)))
 		costack_pool_put_slow(pcp, cs);
 	preempt_enable_notrace();

@@ -34,6 +34,20 @@ static struct costack *costack_stack_take(u32 size, enum costack_backing backing
 }
 
 /**
+ * costack_stack_clear() - clear what the last holder may have written
+ * @cs: a stack that was just taken
+ *
+ * Context: any.
+ * Return: @cs
+ */
+struct costack *costack_stack_clear(struct costack *cs)
+{
+	memset(cs->mem, 0, cs->dirty);
+	cs->dirty = 0;
+	return cs;
+}
+
+/**
  * costack_stack_alloc_slow() - costack_stack_alloc() where something is out of the ordinary
  * @size: as there
  * @flags: as there
@@ -60,10 +74,8 @@ struct costack *costack_stack_alloc_slow(u32 size, u64 flags, enum costack_mode 
 	cs = costack_stack_take(size, flags & COSTACK_F_GUARD ? COSTACK_BACKING_GUARD :
 								COSTACK_BACKING_KMALLOC,
 				mode, context);
-	if (cs && cs->dirty) {
-		memset(cs->mem, 0, cs->dirty);
-		cs->dirty = 0;
-	}
+	if (cs)
+		costack_stack_clear(cs);
 	if (static_branch_unlikely(&costack_latency_key) && start && cs)
 		costack_latency_add(ktime_get_mono_fast_ns() - start);
 	return cs;
@@ -71,14 +83,16 @@ struct costack *costack_stack_alloc_slow(u32 size, u64 flags, enum costack_mode 
 
 /**
  * costack_stack_trace_alloc() - the tracepoint of an allocation from a CPU's list
- * @cs: the stack
+ * @cs: a stack that was just taken
  * @context: the row it is counted under
  *
  * Context: any.
+ * Return: @cs, cleared
  */
-void costack_stack_trace_alloc(struct costack *cs, enum costack_context context)
+struct costack *costack_stack_trace_alloc(struct costack *cs, enum costack_context context)
 {
 	trace_costack_alloc(cs, cs->size, context, COSTACK_SRC_MAGAZINE);
+	return costack_stack_clear(cs);
 }
 
 /**
@@ -131,16 +145,16 @@ struct costack *costack_stack_alloc_unzeroed(u32 size, enum costack_backing back
 struct costack *costack_alloc(u32 size, gfp_t gfp, u64 flags)
 {
 	enum costack_context context = costack_context_now();
-	enum costack_mode mode = COSTACK_MODE_NOLOCK;
 
 	if (gfpflags_allow_blocking(gfp)) {
 		might_sleep();
-		mode = COSTACK_MODE_SLEEPABLE;
-		context = COSTACK_CTX_SLEEPABLE;
-	} else if (gfp && context != COSTACK_CTX_NMI) {
-		mode = COSTACK_MODE_ATOMIC;
+		return costack_stack_alloc(size, flags, COSTACK_MODE_SLEEPABLE,
+					   COSTACK_CTX_SLEEPABLE);
 	}
-	return costack_stack_alloc(size, flags, mode, context);
+	return costack_stack_alloc(size, flags,
+				   gfp && context != COSTACK_CTX_NMI ? COSTACK_MODE_ATOMIC :
+								       COSTACK_MODE_NOLOCK,
+				   context);
 }
 EXPORT_SYMBOL_GPL(costack_alloc);
 

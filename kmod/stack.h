@@ -24,7 +24,8 @@ struct costack *costack_stack_alloc_slow(u32 size, u64 flags, enum costack_mode 
 struct costack *costack_stack_alloc_unzeroed(u32 size, enum costack_backing backing,
 					     enum costack_mode mode,
 					     enum costack_context context);
-void costack_stack_trace_alloc(struct costack *cs, enum costack_context context);
+struct costack *costack_stack_clear(struct costack *cs);
+struct costack *costack_stack_trace_alloc(struct costack *cs, enum costack_context context);
 void costack_stack_trace_free(struct costack *cs);
 
 /**
@@ -54,12 +55,9 @@ static __always_inline struct costack *costack_stack_alloc(u32 size, u64 flags,
 		return costack_stack_alloc_slow(size, flags, mode, context);
 	refcount_set(&cs->ref, 1);
 	if (tracepoint_enabled(costack_alloc))
-		costack_stack_trace_alloc(cs, context);
-	if (cs->dirty) {
-		memset(cs->mem, 0, cs->dirty);
-		cs->dirty = 0;
-	}
-	return cs;
+		return costack_stack_trace_alloc(cs, context);
+	/* Last, and without a return to here: nothing has to be kept over the call. */
+	return cs->dirty ? costack_stack_clear(cs) : cs;
 }
 
 /**
