@@ -304,7 +304,9 @@ void same_bytes(long long before)
 	while ((now = kernel_bytes()) - before > SLACK_BYTES && now_ms() < end)
 		;
 	test_note("slabs and vmalloc: %lld bytes before, %lld after", before, now);
-	ASSERT_LE(now - before, SLACK_BYTES);
+	/* There a part of all memory that was freed is kept from being used again. */
+	if (!slow_kernel())
+		ASSERT_LE(now - before, SLACK_BYTES);
 }
 
 int test_rounds(int few)

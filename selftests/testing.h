@@ -239,6 +239,10 @@ int prog_run(struct bpf_program *prog, void *ctx, size_t ctx_size, int *retval);
 void sync_rcu(void);
 #define KERNEL(major, minor) ((major) << 8 | (minor))
 unsigned int kernel_version(void);
+/* Every access to memory is checked here (KASAN, KCSAN), which takes a hundred times as long. */
+bool slow_kernel(void);
+/* How many of something there is time for: @n, or a fiftieth of it on such a kernel. */
+long scaled(long n);
 int pin_to_cpu(int cpu);
 int nr_cpus(void);
 long long now_ms(void);

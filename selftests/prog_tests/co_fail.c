@@ -2,6 +2,7 @@
 /* What is refused when it is loaded, with what is said of it. */
 #include "testing.h"
 #include "co_bad.skel.h"
+#include "co_bad_arena.skel.h"
 #include "co_bad_module.skel.h"
 #include "co_fail.skel.h"
 #include "co_fail_ops.skel.h"
@@ -19,6 +20,7 @@ TEST(co_fail_ops)
 TEST(co_bad)
 {
 	RUN_TESTS(co_bad);
+	RUN_TESTS(co_bad_arena);
 }
 
 TEST(co_bad_module)

@@ -163,13 +163,13 @@ static void rounds(int total, int at_once, bool resume)
 
 TEST(cos_kill)
 {
-	rounds(NR_KILLED, NR_LOADERS, false);
+	rounds(scaled(NR_KILLED), NR_LOADERS, false);
 }
 
 /* The loader's threads resume on all CPUs when it dies. */
 TEST(cos_kill_resuming, .cpus = 2)
 {
-	rounds(NR_KILLED / 10, 1, true);
+	rounds(scaled(NR_KILLED / 10), 1, true);
 }
 
 static int try_unload(void)
@@ -183,7 +183,7 @@ static int try_unload(void)
  */
 TEST(cos_kill_anytime)
 {
-	int i, early = 0, ready = 0, unloaded = 0, held = 0, total = test_rounds(20);
+	int i, early = 0, ready = 0, unloaded = 0, held = 0, total = test_rounds(slow_kernel() ? 8 : 20);
 	long long before = 0, life, start = now_ms();
 	unsigned int seed = start;
 
@@ -254,7 +254,7 @@ TEST(cos_kill_type, .cpus = 2)
 	int i, t, n, retval = 0;
 	pid_t pid;
 
-	for (i = 0; i < 5; i++) {
+	for (i = 0; i < (slow_kernel() ? 2 : 5); i++) {
 		int fds[2];
 
 		skel = cos_kill__open_and_load();

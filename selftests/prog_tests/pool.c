@@ -221,12 +221,12 @@ TEST(pool_trim)
 		late += max(now_ms() - turn - 20, 0);
 	}
 	ms = now_ms() - start;
-	stats_read(&after);
 	ASSERT_TRUE(at_floor(nr_nodes));
-	ASSERT_LE(ms - late, 2 * TRIM_MS + 300);
+	ASSERT_LE(ms - late, (slow_kernel() ? 10 : 2) * TRIM_MS + 300);
+	/* The worker counts what it trimmed when it is through. */
+	stats_read_quiet(&after);
 	ASSERT_GE(after.trimmed - before.trimmed, 7200 - NR_KINDS * 32);
 	ASSERT_EQ(after.trimmed - before.trimmed, after.returned - before.returned);
-	stats_read_quiet(&after);
 	check_bytes(skel, &after);
 	test_note("at the floor after %lld ms (period %d ms, machine late %lld ms): %lld bytes cached",
 		  ms, TRIM_MS, late, after.cached_bytes);

@@ -19,8 +19,6 @@ char _license[] SEC("license") = "GPL";
 extern struct task_struct *bpf_task_from_pid(s32 pid) __weak __ksym;
 extern void bpf_task_release(struct task_struct *task) __weak __ksym;
 extern void bpf_throw(u64 cookie) __weak __ksym;
-extern void *bpf_arena_alloc_pages(void *map, void *addr, u32 page_cnt, int node_id,
-				   u64 flags) __weak __ksym;
 extern void bpf_local_irq_save(unsigned long *flags) __weak __ksym;
 extern void bpf_local_irq_restore(unsigned long *flags) __weak __ksym;
 
@@ -45,12 +43,6 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);
 } ring SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARENA);
-	__uint(map_flags, 1024 /* BPF_F_MMAPABLE */);
-	__uint(max_entries, 1);
-} arena SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -172,11 +164,6 @@ BODY(bad_probe_read_user, __no_helper)
 
 	bpf_probe_read_user(&word, sizeof(word), (void *)arg);
 	return word;
-}
-
-BODY(bad_arena_alloc, __no_kfunc("bpf_arena_alloc_pages"))
-{
-	return (long)bpf_arena_alloc_pages(&arena, NULL, 1, -1, 0);
 }
 
 BODY(bad_alloc_sleepable, __log("a module's kfunc (BTF id {{[0-9]+}}) cannot be called by a body"))
@@ -711,14 +698,4 @@ BODY(bad_self_member, __failure __msg("call bpf_costack_yield")
 	ret = bpf_costack_yield(&co->self, 0);
 	bpf_costack_co_release(co);
 	return ret;
-}
-
-/* Memory of an arena is nothing that a kfunc may be given to write to. */
-BODY(bad_read_arena, __failure __msg("call bpf_costack_read")
-	__msg("R2 type=arena expected=fp"))
-{
-	void *map = &arena;
-
-	asm volatile ("" :: "r"(map));
-	return bpf_costack_read(self, (void *)(void __attribute__((address_space(1))) *)arg, 8);
 }
