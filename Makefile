@@ -101,6 +101,12 @@ faults:
 			exit; \
 	done
 
+# Everything at random, in all contexts at once, on each of KERNELS.
+SECONDS ?= 60
+SEED ?=
+stress:
+	$(Q)SECONDS_EACH=$(SECONDS) SEED=$(SEED) selftests/stress.sh
+
 vm:
 	$(Q)$(VM) shell -k $(firstword $(KERNELS))
 
@@ -118,6 +124,8 @@ help:
 	@echo '  make test          all tests on all kernels ($(KERNELS)); last line: N passed, N failed'
 	@echo '  make faults        loaders killed and the module reloaded ROUNDS=$(ROUNDS) times, and, on a'
 	@echo '                     kernel that can, each of its allocations made to fail'
+	@echo '  make stress        everything at random, in all contexts at once, for SECONDS=$(SECONDS)'
+	@echo '                     on each kernel; SEED= makes the same choices again'
 	@echo '  make vm            a shell in the virtual machine, first of KERNELS='
 	@echo '  make lint          checkpatch, sparse, W=1, kernel-doc, shellcheck, codespell'
 	@echo
@@ -134,4 +142,4 @@ help:
 	@echo '           CLANG= DESTDIR= PREFIX= V=1 (show commands)'
 	@echo '           UNTESTED=y (build for a kernel newer than those tested)'
 
-.PHONY: all kmod bpf user selftests clean install uninstall dkms-install run test faults vm lint help
+.PHONY: all kmod bpf user selftests clean install uninstall dkms-install run test faults stress vm lint help

@@ -384,9 +384,9 @@ static void round_of(u64 round_seed, long ms)
 	if (!ASSERT_OK(stress__load(skel)))
 		goto out;
 	stopped = false;
-	disturb_begin(round_seed);
 	if (!attach())
 		goto detach;
+	disturb_begin(round_seed);
 	test_note("round with '%s', ready after %lld ms", param, now_ms() - start);
 	start = now_ms();
 	for (i = 0; i < n; i++)
@@ -396,8 +396,8 @@ static void round_of(u64 round_seed, long ms)
 	stopped = true;
 	for (i = 0; i < n; i++)
 		pthread_join(threads[i], NULL);
+	disturb_end();
 detach:
-	stopped = true;
 	detach();
 	collect();
 	wait_still();
@@ -406,9 +406,12 @@ detach:
 	ASSERT_GE(s.live, skel->bss->held_stacks + skel->bss->held_cos);
 	check_faults();
 	check_map();
-	disturb_end();
+	/* The types go before those that have coroutines of them, or after. */
+	if (choose(&round_seed, 2))
+		disturb_types_end();
 out:
 	stress__destroy(skel);
+	disturb_types_end();
 	sync_rcu();
 	check_zero();
 	contexts_read(contexts);
@@ -444,7 +447,7 @@ int main(int argc, char **argv)
 		return 1;
 	end = start + seconds * 1000;
 	round_ms = min(ROUND_MS, seconds * 1000 / 2);
-	for (i = 0; !failed && (now_ms() < end || (!all_met(false) && i < 100)); i++) {
+	for (i = 0; !failed && (now_ms() < end || ((!all_met(false) || !disturbed(false)) && i < 100)); i++) {
 		round_of(mix(seed + i), round_ms);
 		if (i == 1)
 			bytes = kernel_bytes();
@@ -455,7 +458,7 @@ int main(int argc, char **argv)
 	result("contents, results and counts are as they must be");
 	all_met(true);
 	result("everything worked in each context");
-	disturb_report();
+	disturbed(true);
 	result("everything was disturbed");
 	if (i > 2)
 		same_bytes(bytes);

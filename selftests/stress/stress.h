@@ -15,9 +15,11 @@ extern bool has_nmi;
 /* The same sequence for the same seed; each user has his own state. */
 unsigned int choose(u64 *state, unsigned int n);
 
-/* Those who disturb: begin, end, and say how often they did. */
+/* Those who disturb: begin, with types attached; end; and types gone, too. */
 void disturb_begin(u64 seed);
 void disturb_end(void);
-bool disturb_report(void);
+void disturb_types_end(void);
+/* Has each of them done something? */
+bool disturbed(bool say);
 
 #endif /* __STRESS_STRESS_H */
