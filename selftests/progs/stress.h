@@ -32,8 +32,8 @@ enum {
 	X(exchange, 0)		/* from slot to slot */				\
 	X(counter, 0)								\
 	X(hash_update, NOT_NMI)							\
-	X(hash_delete, NOT_NMI)	/* with what is in it */			\
 	X(lru_update, NOT_NMI)	/* and with it eviction */			\
+	X(map_delete, NOT_NMI)	/* of either, with what is in it */		\
 	X(spawn, 0)		/* dense */					\
 	X(spawn_private, 0)							\
 	X(resume, NOT_NMI)							\
@@ -95,7 +95,7 @@ enum {
 	X(answer, "a call's answer is none that it may give")			\
 	X(event, "a coroutine yielded where it was to end, or the other way")	\
 	X(result, "a coroutine's result is wrong")				\
-	X(step, "a coroutine missed a resume, or had one too many")		\
+	X(step, "a coroutine missed a resume, or was passed something else")	\
 	X(locals, "a coroutine's locals have changed")				\
 	X(memory, "a coroutine's own memory has changed")			\
 	X(state, "a coroutine is not in the state that it must be in")		\
