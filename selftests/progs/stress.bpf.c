@@ -236,35 +236,42 @@ static __always_inline void put_cs(void *map, struct costack *cs, u32 i, u32 whe
 	}
 }
 
-static __always_inline struct costack *alloc(const int row, u32 size, u64 flags, u64 random)
+/* Which kfuncs a program may call. */
+enum {
+	ANYWHERE,
+	IN_NET,
+	SLEEPABLE,
+};
+
+static __always_inline struct costack *alloc(const int kind, u32 size, u64 flags, u64 random)
 {
-	if (row == ROW_SLEEPABLE)
+	if (kind == SLEEPABLE)
 		return bpf_costack_alloc_sleepable(size, flags);
-	if (row <= ROW_SOFTIRQ && random & 1)
+	if (kind == IN_NET && random & 1)
 		return bpf_costack_alloc(size, flags);
 	return bpf_costack_alloc_nolock(size, flags);
 }
 
 /* 1 byte to 64 KB, the small ones more often; and what must be refused. */
-static __always_inline void do_alloc(const int row, u64 random)
+static __always_inline void do_alloc(const int kind, u32 row, u64 random)
 {
-	u32 kind = random % 32, a = random >> 5 & 7, b = random >> 8 & 7, op = OP_alloc, size;
+	u32 what = random % 32, a = random >> 5 & 7, b = random >> 8 & 7, op = OP_alloc, size;
 	u32 i = (random >> 40) % NR_SLOTS;
 	struct costack *cs;
 	u64 flags = 0;
 
 	size = 1 + (random >> 11) % (COSTACK_SIZE_MIN << (a < b ? a : b));
-	if (kind == 0) {
+	if (what == 0) {
 		op = OP_alloc_refused;
 		size = random & 0x100 ? 0 : COSTACK_SIZE_MAX + 1 + (random >> 40);
-	} else if (kind == 1) {
+	} else if (what == 1) {
 		op = OP_alloc_refused;
 		flags = (random | 2) & ~COSTACK_F_GUARD;
-	} else if (kind < 5) {
+	} else if (what < 5) {
 		op = OP_alloc_guard;
 		flags = COSTACK_F_GUARD;
 	}
-	cs = alloc(row, size, flags, random >> 63);
+	cs = alloc(kind, size, flags, random >> 63);
 	count(row, op, op == OP_alloc_refused ? 0 : !cs);
 	if (!cs)
 		return;
@@ -470,12 +477,6 @@ STRESS_BODY(deep, OWNS);
 STRESS_BODY(caller, CALLS);
 STRESS_BODY(adder, ADDS);
 
-/* All bytes of a message are the same, and say in which row they are read. */
-static __always_inline bool is_byte(u8 b)
-{
-	return (b >> 4) == (~b & 15);
-}
-
 static __always_inline u64 reader_result(u64 id, u32 n)
 {
 	return mix(id ^ n) << 32 | n;
@@ -503,7 +504,7 @@ COSTACK_BODY(reader, u64 arg)
 			count(buf[0] & 7, OP_read, 0);
 		got = ret < 0 ? 0 : ret;
 		bpf_for(i, 0, 16)
-			EXPECT(i >= got || (is_byte(buf[i]) && (n % 4 == 0 || buf[i] == buf[0])),
+			EXPECT(i >= got || (buf[i] == (u8)STRESS_BYTE(buf[i] & 15) && (n % 4 == 0 || buf[i] == buf[0])),
 			       message, i, buf[i]);
 		if (n % 256 == 255)
 			return reader_result(self->id, n);
@@ -587,36 +588,36 @@ static __noinline int resume(struct costack_co *co, u32 row, u64 arg, u64 random
 	return check_event(ret, row, how ? OP_resume_shared : OP_resume);
 }
 
-static __always_inline struct costack_co *spawn(const int row, u32 id, u64 arg, u64 random)
+static __always_inline struct costack_co *spawn(const int kind, u32 id, u64 arg, u64 random)
 {
-	if (row == ROW_SLEEPABLE)
+	if (kind == SLEEPABLE)
 		return bpf_costack_spawn_sleepable(id, arg);
-	if (row <= ROW_SOFTIRQ && random & 1)
+	if (kind == IN_NET && random & 1)
 		return bpf_costack_spawn(id, arg);
 	return bpf_costack_spawn_nolock(id, arg);
 }
 
-static __always_inline void do_spawn(const int row, u64 random)
+static __always_inline void do_spawn(const int kind, u32 row, u64 random)
 {
-	u32 kind = random % 16, id = dense_id, i = (random >> 40) % NR_SLOTS;
+	u32 what = random % 16, id = dense_id, i = (random >> 40) % NR_SLOTS;
 	u64 arg = random >> 32 & 15;
 	bool later = random >> 60 == 0, useful = true;
 	struct costack_co *co;
 
-	if (kind < 3)
+	if (what < 3)
 		id = own_id;
-	else if (kind == 3)
+	else if (what == 3)
 		id = deep_id;
-	else if (kind < 6)
+	else if (what < 6)
 		id = caller_id;
-	else if (kind < 9)
+	else if (what < 9)
 		id = adder_id;
-	else if (kind < 11)
+	else if (what < 11)
 		id = reader_id;
 	/* Whoever runs it first, if not we, knows of no argument. */
 	if (later)
 		arg = 0;
-	co = spawn(row, id, arg, random >> 5);
+	co = spawn(kind, id, arg, random >> 5);
 	count(row, id == own_id ? OP_spawn_private : OP_spawn, !co);
 	if (!co)
 		return;
@@ -693,8 +694,7 @@ __noinline int message_one(u32 row, u64 random)
 
 	if (!co)
 		return 0;
-	b |= (~b & 15) << 4;	/* is_byte() */
-	__builtin_memset(bytes, b, sizeof(bytes));
+	__builtin_memset(bytes, STRESS_BYTE(b), sizeof(bytes));
 	ret = bpf_costack_resume_mem(co, bytes, (random >> 40) % sizeof(bytes), &x);
 	put_co(&readers, co, (random >> 8) % NR_SHARED,
 	       check_reader(co, ret, x, row, OP_resume_mem), row);
@@ -753,7 +753,7 @@ static __always_inline void counters(u32 row, u32 id)
 
 /* Programs */
 
-static __always_inline void work(const int row, u32 worker, u32 round, u32 ops)
+static __always_inline void work(const int kind, u32 row, u32 worker, u32 round, u32 ops)
 {
 	u64 next = mix(seed ^ (u64)worker << 32 ^ round), random;
 	u32 i;
@@ -764,10 +764,10 @@ static __always_inline void work(const int row, u32 worker, u32 round, u32 ops)
 		next = mix(next);
 		random = mix(~next);
 		switch (next >> 59) {
-		case 0 ... 6: do_alloc(row, random); break;
+		case 0 ... 6: do_alloc(kind, row, random); break;
 		case 7 ... 11: move_stack(row, random); break;
 		case 12 ... 13: share_stack(row, random); break;
-		case 14 ... 16: do_spawn(row, random); break;
+		case 14 ... 16: do_spawn(kind, row, random); break;
 		case 17 ... 23: resume_one(row, random); break;
 		case 24: end_one(row, random); break;
 		case 25 ... 26: share_one(row, random); break;
@@ -782,12 +782,12 @@ static __always_inline void work(const int row, u32 worker, u32 round, u32 ops)
 SEC("syscall")
 int sleepable(struct stress_run *run)
 {
-	work(ROW_SLEEPABLE, run->worker, run->round, run->ops);
+	work(SLEEPABLE, ROW_SLEEPABLE, run->worker, run->round, run->ops);
 	return 0;
 }
 
 /* One of our packets: work, and let others read it. */
-#define NET(row, kind, ctx, run)						\
+#define NET(kind, ctx, run)							\
 ({										\
 	u64 __random = mix(seed ^ ~((u64)(run).worker << 32 | (run).round)), __x = 0; \
 	u32 __off = STRESS_OFFSET + sizeof(run) + __random % 190, __i;		\
@@ -796,7 +796,7 @@ int sleepable(struct stress_run *run)
 	struct costack_co *__co;						\
 	int __ret;								\
 										\
-	work(row, (run).worker, (run).round, (run).ops);			\
+	work(IN_NET, (run).row, (run).worker, (run).round, (run).ops);		\
 	if (__beyond)								\
 		__off = STRESS_PACKET - __len + 1;				\
 	bpf_for(__i, 0, 8) {							\
@@ -806,7 +806,8 @@ int sleepable(struct stress_run *run)
 		__ret = bpf_costack_resume_##kind(__co, ctx, __off, __len, &__x); \
 		put_co(&readers, __co, (__random + __i) % NR_SHARED,		\
 		       __ret == -EINVAL ? __beyond :				\
-		       check_reader(__co, __ret, __x, row, OP_resume_##kind), row); \
+		       check_reader(__co, __ret, __x, (run).row, OP_resume_##kind), \
+		       (run).row);						\
 		if (__ret == -EINVAL)						\
 			EXPECT(__beyond, answer, OP_resume_##kind, __ret);	\
 	}									\
@@ -814,60 +815,40 @@ int sleepable(struct stress_run *run)
 
 #define IS_OURS(kind, ctx, run)							\
 	(!bpf_##kind##_load_bytes(ctx, STRESS_OFFSET, &(run), sizeof(run)) &&	\
-	 (run).magic == STRESS_MAGIC)
-
-SEC("tc")
-int process_skb(struct __sk_buff *ctx)
-{
-	struct stress_run run;
-
-	if (IS_OURS(skb, ctx, run))
-		NET(ROW_PROCESS, skb, ctx, run);
-	return 0;
-}
-
-SEC("xdp")
-int process_xdp(struct xdp_md *ctx)
-{
-	struct stress_run run;
-
-	if (IS_OURS(xdp, ctx, run))
-		NET(ROW_PROCESS, xdp, ctx, run);
-	return XDP_PASS;
-}
+	 (run).magic == STRESS_MAGIC && (run).row <= ROW_SOFTIRQ)
 
 /* Every other packet is the other's. They go no further. */
 SEC("xdp")
-int softirq_xdp(struct xdp_md *ctx)
+int net_xdp(struct xdp_md *ctx)
 {
 	struct stress_run run;
 
 	if (!IS_OURS(xdp, ctx, run) || run.round & 1)
 		return XDP_PASS;
-	NET(ROW_SOFTIRQ, xdp, ctx, run);
+	NET(xdp, ctx, run);
 	return XDP_DROP;
 }
 
 SEC("tcx/ingress")
-int softirq_skb(struct __sk_buff *ctx)
+int net_skb(struct __sk_buff *ctx)
 {
 	struct stress_run run;
 
 	if (!IS_OURS(skb, ctx, run))
 		return -1;	/* TCX_NEXT */
-	NET(ROW_SOFTIRQ, skb, ctx, run);
+	NET(skb, ctx, run);
 	return 2;		/* TCX_DROP */
 }
 
 /* On a slow machine there is always the next interrupt already. */
-static __always_inline void interrupt(const int row)
+static __always_inline void interrupt(u32 row)
 {
 	u32 cpu = bpf_get_smp_processor_id() % STRESS_CPUS;
 	u64 start = bpf_ktime_get_ns(), end;
 
 	if (start < not_before[cpu])
 		return;
-	work(row, 1000 * row + cpu, __sync_fetch_and_add(&rounds[cpu], 1), 12);
+	work(ANYWHERE, row, 1000 * row + cpu, __sync_fetch_and_add(&rounds[cpu], 1), 12);
 	end = bpf_ktime_get_ns();
 	not_before[cpu] = end + 4 * (end - start);
 }
@@ -886,36 +867,26 @@ int nmi(void *ctx)
 	return 0;
 }
 
-/* At a quiet point: give back what the slots hold, stacks or coroutines. Return: how many. */
+/* At a quiet point: give back what the slots hold. Return: how many. */
 SEC("syscall")
-int drain_stacks(void *ctx)
+int drain(void *ctx)
 {
+	struct costack_co *co;
 	struct costack *cs;
 	u32 i, n = 0;
 
 	bpf_for(i, 0, NR_SLOTS) {
 		cs = take_cs(&slots, i);
-		if (!cs)
-			continue;
-		check_stack(cs, i, ROW_PROCESS);
-		drop_cs(cs, ROW_PROCESS);
-		n++;
-	}
-	return n;
-}
-
-SEC("syscall")
-int drain_readers(void *ctx)
-{
-	struct costack_co *co;
-	u32 i, n = 0;
-
-	bpf_for(i, 0, NR_SHARED) {
-		co = take_co(&readers, i);
-		if (!co)
-			continue;
-		drop_co(co, ROW_PROCESS);
-		n++;
+		if (cs) {
+			check_stack(cs, i, ROW_PROCESS);
+			drop_cs(cs, ROW_PROCESS);
+			n++;
+		}
+		co = take_co(&slots, i);
+		if (co) {
+			drop_co(co, ROW_PROCESS);
+			n++;
+		}
 	}
 	return n;
 }

@@ -119,11 +119,14 @@ struct stress_run {
 	__u32 worker;
 	__u32 round;
 	__u32 ops;
+	__u32 row;
 };
 
 #define STRESS_MAGIC	0xc057ac4e
 #define STRESS_OFFSET	42	/* of that in a packet: Ethernet, IPv4, UDP */
 #define STRESS_BYTES	256	/* to read */
+/* Which of them are written: the same all over, a row among them. */
+#define STRESS_BYTE(row)	((row) | (~(row) & 15) << 4)
 #define STRESS_PACKET	(STRESS_OFFSET + sizeof(struct stress_run) + STRESS_BYTES)
 
 #endif /* __STRESS_H */

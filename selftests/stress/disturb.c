@@ -70,7 +70,7 @@ static bool plug(u64 *state)
 	if (!ASSERT_OK(write_file(path, "1")))
 		return false;
 	clocks[cpu] = attach_clock(skel->progs.hardirq, cpu, 1000);
-	return ASSERT_PTR(clocks[cpu]);
+	return skipped[ROW_HARDIRQ] || ASSERT_PTR(clocks[cpu]);
 }
 
 static bool shrink(u64 *state)

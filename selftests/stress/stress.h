@@ -10,7 +10,7 @@
 extern struct stress *skel;
 extern volatile bool stopped;	/* this round is over */
 extern struct bpf_link *clocks[STRESS_CPUS];
-extern bool has_nmi;
+extern bool skipped[NR_ROWS];	/* what this machine cannot do */
 
 /* The same sequence for the same seed; each user has his own state. */
 unsigned int choose(u64 *state, unsigned int n);
