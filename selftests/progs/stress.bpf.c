@@ -49,13 +49,11 @@ static __always_inline u64 mix(u64 x)
 
 __noinline int count(u32 row, u32 op, s32 ret)
 {
-	u32 cpu = bpf_get_smp_processor_id() % STRESS_CPUS, res = RES_other;
+	u32 cpu = bpf_get_smp_processor_id() % STRESS_CPUS, res;
 
-	switch (ret) {
-#define X(name, err) case err: res = RES_##name; break;
-	STRESS_RESULTS(X)
+#define X(name, err) (ret == (err)) ? RES_##name :
+	res = STRESS_RESULTS(X) RES_other;
 #undef X
-	}
 	if (row < NR_ROWS && op < NR_OPS && res < NR_RESULTS)
 		__sync_fetch_and_add(&counts[cpu][row][op][res], 1);
 	return 0;
@@ -343,7 +341,7 @@ __noinline int share_stack(u32 row, u64 random)
 #define RANDOM(v)	((u32)((v) >> 16))
 #define ARG(v)		((v) >> 48 & 15)
 #define ROW(v)		((v) >> 52 & 7)
-#define SHARED		(1ULL << 63)	/* others resume it, too: no numbers */
+#define SHARED		0x8000000000000000ULL	/* others resume it, too: no numbers */
 #define VALUE(step, random, arg, row)						\
 	((u64)(u16)(step) | (u64)(u32)(random) << 16 | (u64)(arg) << 48 |	\
 	 (u64)((row) ?: ROW_PROCESS) << 52)
@@ -756,26 +754,36 @@ static __always_inline void counters(u32 row, u32 id)
 static __always_inline void work(const int kind, u32 row, u32 worker, u32 round, u32 ops)
 {
 	u64 next = mix(seed ^ (u64)worker << 32 ^ round), random;
-	u32 i;
+	u32 i, what;
 
 	bpf_for(i, 0, ops) {
 		if (stop)
 			break;
 		next = mix(next);
 		random = mix(~next);
-		switch (next >> 59) {
-		case 0 ... 6: do_alloc(kind, row, random); break;
-		case 7 ... 11: move_stack(row, random); break;
-		case 12 ... 13: share_stack(row, random); break;
-		case 14 ... 16: do_spawn(kind, row, random); break;
-		case 17 ... 23: resume_one(row, random); break;
-		case 24: end_one(row, random); break;
-		case 25 ... 26: share_one(row, random); break;
-		case 27 ... 28: message_one(row, random); break;
-		case 29: in_hash(row, random); break;
-		case 30: in_lru(row, random); break;
-		default: counters(row, random % (COSTACK_CNT_MAX + 1)); break;
-		}
+		what = next >> 59;
+		if (what < 7)
+			do_alloc(kind, row, random);
+		else if (what < 12)
+			move_stack(row, random);
+		else if (what < 14)
+			share_stack(row, random);
+		else if (what < 17)
+			do_spawn(kind, row, random);
+		else if (what < 24)
+			resume_one(row, random);
+		else if (what < 25)
+			end_one(row, random);
+		else if (what < 27)
+			share_one(row, random);
+		else if (what < 29)
+			message_one(row, random);
+		else if (what < 30)
+			in_hash(row, random);
+		else if (what < 31)
+			in_lru(row, random);
+		else
+			counters(row, random % (COSTACK_CNT_MAX + 1));
 	}
 }
 

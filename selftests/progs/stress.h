@@ -15,11 +15,7 @@ enum {
 	NR_ROWS,
 };
 
-/* X(name, contexts in which it cannot work) */
-#define NOT_NMI		(1 << ROW_NMI)
-#define NOT_BODY	(1 << ROW_NMI | 1 << ROW_SLEEPABLE) /* bodies do not sleep */
-#define NO_PACKET	(NOT_BODY | 1 << ROW_HARDIRQ)
-
+/* X(name, contexts in which it cannot work), stress.c knows which these are */
 #define STRESS_OPS(X)								\
 	X(alloc, 0)		/* a stack of any size */			\
 	X(alloc_guard, 0)	/* with a guard page */				\
@@ -41,7 +37,7 @@ enum {
 	X(resume_mem, NOT_NMI)							\
 	X(resume_skb, NO_PACKET)						\
 	X(resume_xdp, NO_PACKET)						\
-	X(resume_nmi, (1 << ROW_NMI) - 1) /* refused */				\
+	X(resume_nmi, ONLY_NMI) /* refused */						\
 	X(cancel, NOT_NMI)							\
 	X(state, 0)								\
 	X(co_acquire, 0)							\
@@ -55,7 +51,7 @@ enum {
 	X(map_read, NOT_BODY)
 
 enum {
-#define X(name, not) OP_##name,
+#define X(name, ...) OP_##name,
 	STRESS_OPS(X)
 #undef X
 	NR_OPS,
@@ -77,7 +73,7 @@ enum {
 	X(EEXIST, -17)
 
 enum {
-#define X(name, err) RES_##name,
+#define X(name, ...) RES_##name,
 	STRESS_RESULTS(X)
 #undef X
 	RES_other,
@@ -104,7 +100,7 @@ enum {
 	X(map, "a body's map operation failed")
 
 enum {
-#define X(name, text) FAULT_##name,
+#define X(name, ...) FAULT_##name,
 	STRESS_FAULTS(X)
 #undef X
 	NR_FAULTS,

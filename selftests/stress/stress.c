@@ -34,9 +34,15 @@ static int nr_cases, nr_failed;
 static u64 totals[NR_ROWS][NR_OPS][NR_RESULTS];	/* of all rounds */
 static u64 counts[NR_ROWS][NR_OPS][NR_RESULTS];	/* of this one */
 
+/* Rows in which an operation cannot work; bodies do not sleep. */
+#define NOT_NMI		(1 << ROW_NMI)
+#define NOT_BODY	(1 << ROW_NMI | 1 << ROW_SLEEPABLE)
+#define NO_PACKET	(NOT_BODY | 1 << ROW_HARDIRQ)
+#define ONLY_NMI	(NOT_NMI - 1)
+
 static const struct {
 	const char *name;
-	u32 not;	/* in which rows */
+	u32 not;
 } ops[] = {
 #define X(name, not) { #name, not },
 	STRESS_OPS(X)
@@ -44,14 +50,16 @@ static const struct {
 };
 
 static const char * const result_names[] = {
-#define X(name, err) #name,
+#define X(name, ...) #name,
 	STRESS_RESULTS(X)
 #undef X
 	"other",
 };
 
-static const char * const fault_texts[] = {
-#define X(name, text) text,
+static const struct {
+	const char *name, *text;
+} fault_kinds[] = {
+#define X(name, text) { #name, text },
 	STRESS_FAULTS(X)
 #undef X
 };
@@ -260,9 +268,9 @@ static void check_faults(void)
 	for (i = 0; i < NR_FAULTS; i++) {
 		d = (void *)skel->bss->fault_details[i];
 		if (skel->bss->faults[i])
-			test_fail(__FILE__, __LINE__, "%llu times: %s; the last: %#llx, %#llx",
-				  (unsigned long long)skel->bss->faults[i], fault_texts[i],
-				  d[0], d[1]);
+			test_fail(__FILE__, __LINE__, "%s, %llu times: %s; the last: %#llx, %#llx",
+				  fault_kinds[i].name, (unsigned long long)skel->bss->faults[i],
+				  fault_kinds[i].text, d[0], d[1]);
 	}
 }
 
