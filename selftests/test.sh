@@ -7,8 +7,11 @@
 # output is "N passed, N failed", with ", N skipped" where there are any; exit 0
 # only when something passed and nothing failed.
 #
+# After that the kernel DEBUG, which is built for it, with its detectors: what passed there
+# with the same tree is not run again, and says so.
+#
 # Environment: KERNELS (default "6.12 7.3"), TEST_SECONDS (limit of one guest,
-# default 2400), COSTACK_CACHE.
+# default 2400), DEBUG (default 7.3-debug; no: without), COSTACK_CACHE.
 set -uo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -16,6 +19,10 @@ vm=$here/vm/vm.sh
 cache=${COSTACK_CACHE:-/var/cache/costack}
 read -r -a kernels <<<"${KERNELS:-6.12 7.3}"
 seconds=${TEST_SECONDS:-2400}
+debug=${DEBUG:-7.3-debug}
+readonly EX_AGAIN=123	# of vm.sh: the emulator's fault
+# shellcheck source=debug.sh
+. "$here/debug.sh"
 
 passed=0
 failed=0
@@ -68,7 +75,7 @@ add_up()
 	1) [[ $bad -gt 0 ]] || note_failure "$where: status 1 without a test that failed" ;;
 	2) note_failure "$where: the laboratory refused its options (status 2)" ;;
 	120) note_failure "$where: the laboratory failed, see above" ;;
-	123) note_failure "$where: the emulator failed, three times" ;;
+	"$EX_AGAIN") note_failure "$where: the emulator failed, three times" ;;
 	124) note_failure "$where: time limit" ;;
 	125) note_failure "$where: the guest died (panic or hang)" ;;
 	126) note_failure "$where: fault in the kernel's log, or it could not start (status 126)" ;;
@@ -96,7 +103,7 @@ overflow()
 		"costack: stack overflow: coroutine [0-9]+ of ops 'over_$kind' ran over .* of $3 bytes" \
 		-- selftests/.output/test_progs -t "cos_overflow_$kind" \
 		</dev/null >"$out.log" 2>&1 || status=$?
-	[[ $status -ne 123 ]] || return 123
+	[[ $status -ne $EX_AGAIN ]] || return "$EX_AGAIN"
 	echo "1..1"
 	if [[ $status -eq 0 ]] && grep -q 'Kernel panic' "$out/console.log"; then
 		echo "ok 1 $name"
@@ -118,14 +125,26 @@ poisoned()
 			exec selftests/.output/test_progs -t leak -t zeroing'
 }
 
+# goes_down KERNEL - the machine is switched off while programs run and coroutines wait in all
+# contexts; a guest that does not get there dies, or runs into its time limit
+# shellcheck disable=SC2016  # the script is the guest's
+goes_down()
+{
+	"$vm" run -k "$1" -c 4 -m 2G -t 120 -o "$results/$1-goes-down" -- sh -c '
+		selftests/.output/costack_stress 100 >/out/stress 2>&1 &
+		sleep 10
+		kill -0 $! && grep -q "round with" /out/stress || exit
+		echo 1..1
+		echo ok 1 switched off under load'
+}
+
 # part NAME CMD... - run CMD, whose output is KTAP, and note its status
 part()
 {
-	local name=$1 status=123 tries
+	local name=$1 status=$EX_AGAIN tries
 	shift
 
-	# 123: the emulator's fault, not the guest's; what it said is kept.
-	for ((tries = 0; tries < 3 && status == 123; tries++)); do
+	for ((tries = 0; tries < 3 && status == EX_AGAIN; tries++)); do
 		status=0
 		"$@" </dev/null >"$results/$name.ktap" 2>>"$results/$name.err" || status=$?
 	done
@@ -153,6 +172,7 @@ others()
 		part "$k-oom" "$vm" run -k "$k" -c 2 -m 512M -t 200 -o "$results/$k-oom" \
 			--expect-splat 'Out of memory: Killed process [0-9]+ \(test_progs\)' -- \
 			selftests/.output/test_progs -t oom
+		part "$k-goes-down" goes_down "$k"
 	done
 	part laboratory "$here/vm/check.sh" -k "$1"
 }
@@ -199,9 +219,18 @@ if "$vm" setup; then
 	fi
 	wait "${running[@]}"
 	for k in "${built[@]}"; do
-		show "$k"-{suite,instructions,overflow-dense,overflow-private,poisoned,oom}
+		show "$k"-{suite,instructions,overflow-dense,overflow-private,poisoned,oom,goes-down}
 	done
 	[[ ${#built[@]} -eq 0 ]] || show laboratory
+	if [[ $debug == no ]]; then
+		skipped=$((skipped + 1))
+		notes+=("skipped: kernels with detectors: DEBUG=no")
+	elif "$vm" build -k "$debug" </dev/null; then
+		debug_parts "$debug"
+		show debug-{suite,leaks,races,planted}
+	else
+		note_failure "$debug: the build"
+	fi
 else
 	note_failure "the setup of the laboratory"
 fi
