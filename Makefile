@@ -102,10 +102,18 @@ faults:
 	done
 
 # Everything at random, in all contexts at once, on each of KERNELS.
+# How long; of stress on each kernel, of fuzz each target.
 SECONDS ?= 60
 SEED ?=
 stress:
 	$(Q)SECONDS_EACH=$(SECONDS) SEED=$(SEED) selftests/stress.sh
+
+# Each target for so long; selftests/fuzz/README.md.
+fuzz:
+	$(Q)selftests/fuzz/run.sh $(SECONDS)
+
+fuzz-targets: bpf
+	$(Q)$(MAKE) -C selftests/fuzz fuzz
 
 vm:
 	$(Q)$(VM) shell -k $(firstword $(KERNELS))
@@ -126,6 +134,8 @@ help:
 	@echo '                     kernel that can, each of its allocations made to fail'
 	@echo '  make stress        everything at random, in all contexts at once, for SECONDS=$(SECONDS)'
 	@echo '                     on each kernel; SEED= makes the same choices again'
+	@echo '  make fuzz          each fuzz target for SECONDS=$(SECONDS), parsers and tool in user space, then'
+	@echo '                     the programs in the kernel; last line: N executions, N crashes'
 	@echo '  make vm            a shell in the virtual machine, first of KERNELS='
 	@echo '  make lint          checkpatch, sparse, W=1, kernel-doc, shellcheck, codespell'
 	@echo
@@ -142,4 +152,5 @@ help:
 	@echo '           CLANG= DESTDIR= PREFIX= V=1 (show commands)'
 	@echo '           UNTESTED=y (build for a kernel newer than those tested)'
 
-.PHONY: all kmod bpf user selftests clean install uninstall dkms-install run test faults stress vm lint help
+.PHONY: all kmod bpf user selftests clean install uninstall dkms-install run test faults stress fuzz \
+	fuzz-targets vm lint help

@@ -25,7 +25,7 @@ readonly ROOT_PACKAGES=(
 	make gcc-14 gcc libc6-dev binutils flex bison bc lz4 cpio gawk xz-utils
 	zstd perl kmod pahole
 	# BPF and the tool
-	clang-19 llvm-19 libbpf-dev libelf-dev zlib1g-dev libjson-c-dev pkgconf
+	clang-19 llvm-19 libclang-rt-19-dev libbpf-dev libelf-dev zlib1g-dev libjson-c-dev pkgconf
 	bpftool/trixie-backports
 	# tests
 	bash bash-completion busybox-static ca-certificates curl ethtool
