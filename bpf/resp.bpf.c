@@ -227,37 +227,42 @@ static const struct special {
 
 /* What both directions read */
 
-/* Numbers that are none: no value, and a value that does not say how long it is. */
+/* Numbers that are none: no value, a value that does not say how long it is, and a sign alone. */
 #define ABSENT		(-1)
 #define STREAMED	(-2)
+#define SIGN		(-3)
 
 /* More than there is memory for; what is added up of them, does not overflow. */
 #define NUMBER_MAX	0x100000000LL
 
 /*
- * A number, to the end of its line. Return: 0, or a negative errno. (The verifier follows
- * what is in registers and on the stack, but not what is in a coroutine's memory: @number
- * is there to keep its work small.)
+ * A number, to the end of its line, as the server takes it: string2ll() and a CR, behind which
+ * it looks at nothing. Return: 0, or a negative errno. (The verifier follows what is in
+ * registers and on the stack, but not what is in a coroutine's memory: @number is there to
+ * keep its work small.)
  */
 static __noinline int read_number(struct costack_self *self, __s64 *number)
 {
 	int i, b;
 
 	*number = 0;
-	bpf_for(i, 0, 20) {
+	bpf_for(i, 0, 19) {
 		b = costack_read_u8(self);
 		if (b < 0)
 			return b;
-		if (b == '\n')
-			return 0;
-		if (b == '-')
-			*number = ABSENT;
-		else if (b == '?')
+		if (b == '\r')
+			return !i || *number == SIGN ? -EPROTO : bpf_costack_skip(self, 1);
+		if (!i && b == '-')
+			*number = SIGN;
+		else if (!i && b == '?')
 			*number = STREAMED;
-		else if (b >= '0' && b <= '9' && *number >= 0)
-			*number = *number * 10 + b - '0';
-		else if ((b < '0' || b > '9') && b != '\r')
+		else if (b < '0' || b > '9' || *number == STREAMED || (i && !*number) ||
+			 (*number == SIGN && b == '0'))
 			return -EPROTO;
+		else if (*number < 0)
+			*number = ABSENT;
+		else
+			*number = *number * 10 + b - '0';
 		if (*number > NUMBER_MAX)
 			return -EPROTO;
 	}
@@ -333,7 +338,7 @@ static __noinline int read_array(struct costack_self *self, struct request *r)
 	ret = read_number(self, &r->argc);
 	if (ret)
 		return ret;
-	if (r->argc > ARGC_MAX)
+	if (r->argc > ARGC_MAX || r->argc == STREAMED)
 		return -EPROTO;
 	bpf_for(i, 0, r->argc) {
 		ret = costack_read_u8(self);
