@@ -371,6 +371,15 @@ static void keep_byte(struct request *r, char b)
 	}
 }
 
+/* Is @b between two words? As isspace() has it, at the begin of one; within one, fewer are. */
+static bool is_blank(const struct request *r, int b)
+{
+	if (r->quote)
+		return false;
+	return b == ' ' || b == '\t' || b == '\r' ||
+	       ((b == '\v' || b == '\f') && (!r->word || r->quoted));
+}
+
 /* "get hello\r\n", of which @b is read: words, which may be in quotes. */
 static __noinline int read_line_of_words(struct costack_self *self, struct request *r, int b)
 {
@@ -384,7 +393,7 @@ static __noinline int read_line_of_words(struct costack_self *self, struct reque
 			return r->quote ? -EPROTO : 0;
 		if (!b)
 			return -EPROTO;		/* the server sees no end of the line behind it */
-		if (!r->quote && (b == ' ' || b == '\t' || b == '\r')) {
+		if (is_blank(r, b)) {
 			r->word = false;
 			r->quoted = false;
 		} else {
