@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <bpf/btf.h>
+
 #include "cmd.h"
 #include "object.h"
 
@@ -80,8 +82,53 @@ static bool strings_are_good(const struct object_file *file, const Elf64_Shdr *s
 	       !file->data[sec->sh_offset + sec->sh_size - 1];
 }
 
+/*
+ * libbpf adds up where something is and how large, in 32 bits, before it looks whether that is
+ * there: none may be beyond what a file can have.
+ */
+static bool symbol_is_good(const Elf64_Sym *sym, const Elf64_Shdr *secs, unsigned int nr)
+{
+	const Elf64_Shdr *sec;
+
+	if (sym->st_shndx == SHN_UNDEF || sym->st_shndx >= SHN_LORESERVE)
+		return sym->st_value <= OBJECT_MAX;
+	if (sym->st_shndx >= nr)
+		return false;
+	sec = &secs[sym->st_shndx];
+	return sym->st_value <= sec->sh_size && sym->st_size <= sec->sh_size - sym->st_value;
+}
+
+static bool type_is_good(const struct btf_type *t)
+{
+	const struct btf_var_secinfo *var;
+	__u16 i;
+
+	if (btf_is_composite(t))
+		return t->size <= OBJECT_MAX;
+	if (!btf_is_datasec(t))
+		return true;
+	for (i = 0, var = btf_var_secinfos(t); i < btf_vlen(t); i++, var++) {
+		if (var->offset > OBJECT_MAX)
+			return false;
+	}
+	return true;
+}
+
+static bool btf_is_good(const struct object_file *file, const Elf64_Shdr *sec)
+{
+	struct btf *btf = btf__new(file->data + sec->sh_offset, (__u32)sec->sh_size);
+	bool good = true;
+	__u32 i;
+
+	/* What it is no BTF for, it says itself when it opens the file. */
+	for (i = 1; btf && good && i < btf__type_cnt(btf); i++)
+		good = type_is_good(btf__type_by_id(btf, i));
+	btf__free(btf);
+	return good;
+}
+
 static bool symbols_are_good(const struct object_file *file, const Elf64_Shdr *sec,
-			     const Elf64_Shdr *strings, unsigned int nr_sections)
+			     const Elf64_Shdr *secs, unsigned int nr)
 {
 	size_t i, n = sec->sh_size / sizeof(Elf64_Sym);
 	Elf64_Sym sym;
@@ -90,9 +137,7 @@ static bool symbols_are_good(const struct object_file *file, const Elf64_Shdr *s
 		return false;
 	for (i = 0; i < n; i++) {
 		memcpy(&sym, file->data + sec->sh_offset + i * sizeof(sym), sizeof(sym));
-		if (sym.st_name >= strings->sh_size)
-			return false;
-		if (sym.st_shndx >= nr_sections && sym.st_shndx < SHN_LORESERVE)
+		if (sym.st_name >= secs[sec->sh_link].sh_size || !symbol_is_good(&sym, secs, nr))
 			return false;
 	}
 	return true;
@@ -133,10 +178,14 @@ static bool sections_are_good(const struct object_file *file)
 			goto out;
 		if (sec->sh_type == SHT_STRTAB && !strings_are_good(file, sec))
 			goto out;
+		if (sec->sh_type == SHT_PROGBITS &&
+		    !strcmp((char *)file->data + secs[hdr.e_shstrndx].sh_offset + sec->sh_name,
+			    ".BTF") && !btf_is_good(file, sec))
+			goto out;
 		if (sec->sh_type == SHT_SYMTAB &&
 		    (sec->sh_link >= hdr.e_shnum ||
 		     !strings_are_good(file, &secs[sec->sh_link]) ||
-		     !symbols_are_good(file, sec, &secs[sec->sh_link], hdr.e_shnum)))
+		     !symbols_are_good(file, sec, secs, hdr.e_shnum)))
 			goto out;
 		if (sec->sh_type == SHT_REL &&
 		    (sec->sh_entsize != sizeof(Elf64_Rel) || sec->sh_link >= hdr.e_shnum ||
