@@ -113,6 +113,7 @@ fuzz:
 	$(Q)selftests/fuzz/run.sh $(SECONDS)
 
 fuzz-targets: bpf
+	$(Q)$(MAKE) -C selftests $(patsubst selftests/progs/%.c,.output/%.o,$(wildcard selftests/progs/tool_*.bpf.c))
 	$(Q)$(MAKE) -C selftests/fuzz fuzz
 
 vm:

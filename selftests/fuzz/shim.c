@@ -506,7 +506,7 @@ int bpf_costack_resume_skb(struct costack_co *co, struct __sk_buff *skb, __u32 o
 			   __u64 *result)
 {
 	if (off > packet_len || len > packet_len - off)
-		return -EINVAL;
+		bug("%u bytes at %u, of a packet of %u", len, off, packet_len);
 	return bpf_costack_resume_mem(co, packet + off, len, result);
 }
 
