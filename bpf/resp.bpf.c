@@ -34,8 +34,9 @@
  * MONITOR, SYNC and PSYNC a connection is not followed any more.
  *
  * Limitations: those of tcp.bpf.h. CLIENT REPLY in a transaction is not understood, and
- * what it silences counts as run. A few commands complain of their own number of arguments, when they run, in
- * the words of the server: of these the ones that Redis 8.0 has are known here.
+ * what it silences counts as run. Backslashes in a quoted name are not understood, either.
+ * A few commands complain of their own number of arguments, when they run, in the words of
+ * the server: of these the ones that Redis 8.0 has are known here.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_endian.h>
