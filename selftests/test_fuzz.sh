@@ -69,8 +69,7 @@ if [[ ! -x $costack || ! -x $OUTPUT/fuzz/fuzz_kernel ]]; then
 	exit 4
 fi
 trap cleanup EXIT
-# Coroutines have stacks of their own, and each object leaves nothing when it is closed.
-export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
+export UBSAN_OPTIONS=print_stacktrace=1
 for target in sni resp object debugfs klog args; do
 	files=("$corpus/$target"/*)
 	[[ $target != object ]] || files+=(bpf/*.bpf.o "$OUTPUT"/tool_*.bpf.o)
