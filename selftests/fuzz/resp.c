@@ -353,10 +353,11 @@ static enum verdict model_stream(struct model *m)
 static void check_client(const struct outcome *o, struct model *m)
 {
 	enum verdict v = model_stream(m);
+	bool broken = v == BROKEN;
 	unsigned int i;
 
-	if (v != UNSURE && !o->counters[MALFORMED] == (v == BROKEN))
-		bug("the client is %s", v == BROKEN ? "malformed" : "well formed");
+	if (v != UNSURE && o->counters[MALFORMED] != broken)
+		bug("the client is %s", broken ? "malformed" : "well formed");
 	/* Who is malformed is forgotten. */
 	if (o->counters[MALFORMED])
 		return;
