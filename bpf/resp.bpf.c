@@ -765,13 +765,16 @@ __noinline int answered(struct reply *r __arg_nonnull)
 	bpf_map_delete_elem(&pending, &r->key);
 	switch (r->cmd.kind) {
 	case MULTI:
-		if (r->outcome == CALLED)
+		if (r->outcome == CALLED) {
+			end_multi(r);
 			r->multi = r->key.number + 1;
+		}
 		break;
 	case EXEC:
 		if (r->array) {
 			/* What is left in the map behind MULTI was queued: its turn now. */
-			r->exec = r->key.number;
+			if (r->exec < r->key.number)
+				r->exec = r->key.number;
 			r->key.number = r->multi;
 			r->multi = 0;
 			return 0;
@@ -914,7 +917,7 @@ static __noinline int read_reply(struct costack_self *self, struct reply *r)
 		ret = read_rest(self, r, type);
 		if (r->multi && begins(r->text, "QUEUED"))
 			r->outcome = QUEUED;
-	} else if (type == '*' && r->cmd.kind == EXEC) {
+	} else if (type == '*' && r->cmd.kind == EXEC && r->multi) {
 		ret = read_number(self, &r->number);
 		r->array = r->number >= 0;	/* it is none if a WATCH said no */
 	} else {
