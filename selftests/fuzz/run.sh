@@ -55,7 +55,7 @@ in_user_space()
 	esac
 	seeds+=("selftests/fuzz/corpus/$target")
 	"$vm" chroot nice -n 10 "selftests/.output/fuzz/fuzz_$target" -max_total_time="$each" \
-		-max_len=$size -timeout=30 -report_slow_units=1000 -rss_limit_mb=3000 -print_final_stats=1 \
+		-max_len=$size -timeout=120 -report_slow_units=1000 -rss_limit_mb=3000 -print_final_stats=1 \
 		-artifact_prefix="selftests/.output/fuzz/crash-$target-" "${options[@]}" \
 		"selftests/.output/fuzz/work/$target" "${seeds[@]}" >"$log" 2>&1 </dev/null || true
 	found=("$out/crash-$target"-*)
