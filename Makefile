@@ -101,9 +101,10 @@ faults:
 			exit; \
 	done
 
-# Everything at random, in all contexts at once, on each of KERNELS.
-# How long; of stress on each kernel, of fuzz each target.
+# How long: stress on each kernel, fuzz each target.
 SECONDS ?= 60
+
+# Everything at random, in all contexts at once, on each of KERNELS.
 SEED ?=
 stress:
 	$(Q)SECONDS_EACH=$(SECONDS) SEED=$(SEED) selftests/stress.sh
