@@ -3,15 +3,21 @@
 
 VERSION := 0.1.0
 
-KVER ?= $(shell uname -r)
+# Expanded once: GNU make 4.4 expands exported variables for each $(shell), and was seen to hang
+# when such a variable has a $(shell) of its own.
+ifndef KVER
+  KVER := $(shell uname -r)
+endif
 KDIR ?= /lib/modules/$(KVER)/build
 PREFIX ?= /usr/local
 DESTDIR ?=
 V ?= 0
 
 # clang: the newest one that is there, since plain `clang` is often an old one.
-CLANG ?= $(shell for c in clang-21 clang-20 clang-19 clang-18 clang-17 clang; do \
-	 command -v $$c >/dev/null && echo $$c && break; done)
+ifndef CLANG
+  CLANG := $(shell for c in clang-21 clang-20 clang-19 clang-18 clang-17 clang; do \
+	   command -v $$c >/dev/null && echo $$c && break; done)
+endif
 export CLANG V PREFIX DESTDIR
 
 VM := selftests/vm/vm.sh
