@@ -158,6 +158,11 @@ static bool trace_graph(u64 *state)
  * @name: what it does
  * @does: does it once; false when that is not to be had here
  * @ms: it waits so long between, at most
+ * @state: of its choices
+ * @count: how often it did it
+ * @cannot: this machine cannot
+ * @calm: it is to end
+ * @thread: in which it runs, or 0
  */
 static struct disturber {
 	const char *name;
@@ -165,11 +170,13 @@ static struct disturber {
 	int ms;
 	u64 state, count;
 	bool cannot;
+	volatile bool calm;
 	pthread_t thread;
 } disturbers[] = {
+	/* Ends first: the kernel may warn of a task that ends on a CPU that goes. */
+	{ "CPU hotplug", plug, 1000 },
 	{ "register a type again", register_again, 100 },
 	{ "NMI", send_nmi, 40 },
-	{ "CPU hotplug", plug, 1000 },
 	{ "drop_caches", shrink, 1000 },
 	{ "memory pressure in a cgroup", press, 500 },
 	{ "read debugfs", look, 100 },
@@ -182,7 +189,7 @@ static void *disturb(void *arg)
 {
 	struct disturber *d = arg;
 
-	while (!stopped && !d->cannot) {
+	while (!d->calm && !d->cannot) {
 		sleep_ms(choose(&d->state, d->ms));
 		if (d->does(&d->state))
 			d->count++;
@@ -202,6 +209,7 @@ void disturb_begin(u64 seed)
 	for (i = 0; i < ARRAY_SIZE(disturbers); i++) {
 		disturbers[i].state = seed + i;
 		disturbers[i].thread = 0;
+		disturbers[i].calm = false;
 		if (!disturbers[i].cannot)
 			pthread_create(&disturbers[i].thread, NULL, disturb, &disturbers[i]);
 	}
@@ -212,6 +220,7 @@ void disturb_end(void)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(disturbers); i++) {
+		disturbers[i].calm = true;
 		if (disturbers[i].thread)
 			pthread_join(disturbers[i].thread, NULL);
 	}

@@ -20,6 +20,11 @@
 #include "stress.h"
 
 #define ROUND_MS	15000
+/*
+ * What four CPUs keep in slabs that are used in part comes and goes; of the 100,000 stacks of a
+ * round, one in a hundred that is lost is more.
+ */
+#define NOISE_BYTES	(4 << 20)
 #define NR_OPS_RUN	128
 #define NR_OPS_PACKET	32
 
@@ -467,7 +472,7 @@ int main(int argc, char **argv)
 {
 	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
 	long seconds = argc > 1 ? atol(argv[1]) : 0, round_ms;
-	long long start = now_ms(), end, bytes = 0;
+	long long start = now_ms(), end, bytes = 0, after;
 	unsigned long long all;
 	int i;
 
@@ -506,8 +511,11 @@ int main(int argc, char **argv)
 	result("everything worked in each context");
 	disturbed(true);
 	result("everything was disturbed");
-	if (i > 2)
-		same_bytes(bytes);
+	if (i > 2) {
+		test_note("slabs and vmalloc: %lld bytes after two rounds, %lld at the end", bytes,
+			  after = kernel_bytes());
+		ASSERT_LE(after - bytes, NOISE_BYTES);
+	}
 	ASSERT_TRUE(!module_loaded());
 	result("nothing is left");
 	printf("1..%d\n", nr_cases);

@@ -15,7 +15,7 @@ extern bool skipped[NR_ROWS];	/* what this machine cannot do */
 /* The same sequence for the same seed; each user has his own state. */
 unsigned int choose(u64 *state, unsigned int n);
 
-/* Those who disturb: begin, with types attached; end; and types gone, too. */
+/* Those who disturb: begin, with types attached; end, before all others; and types gone, too. */
 void disturb_begin(u64 seed);
 void disturb_end(void);
 void disturb_types_end(void);
