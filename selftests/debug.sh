@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
+# shellcheck disable=SC2154  # what test.sh has
 #
 # The parts of make test on kernels with detectors, for test.sh, whose $vm, $results and
 # part() these use. They take long: what passed with the same tree and the same kernel is not

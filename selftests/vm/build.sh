@@ -122,6 +122,7 @@ build_kernel()
 		copy_tree "$dir"
 		inputs=$(build_inputs "$dir" "$name")
 		stamp="$inputs $(hash_files "$dir" <"$dir.list")"
+		# shellcheck disable=SC2034
 		TREE_STAMP=$stamp
 	fi
 	: >"$dir.building"

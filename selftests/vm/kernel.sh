@@ -55,11 +55,12 @@ source_version()
 # apt_of_root madison|update|download ARGS... - this machine's apt with the root's sources
 apt_of_root()
 {
-	local apt=$TREES/apt command=$1 program=apt-get
+	local apt=$TREES/apt command=$1
+	local -a program=(apt-get)
 	shift
 
-	[[ $command != madison ]] || program=apt-cache
-	"$program" -qq -o Dir::Etc::sourcelist="$apt/sources.list" -o Dir::Etc::sourceparts=- \
+	[[ $command != madison ]] || program=(apt-cache)
+	"${program[@]}" -qq -o Dir::Etc::sourcelist="$apt/sources.list" -o Dir::Etc::sourceparts=- \
 		-o Dir::State="$apt" -o Dir::State::status=/dev/null -o Dir::Cache="$apt" \
 		-o APT::Architecture=amd64 -o APT::Architectures=amd64 \
 		-o APT::Sandbox::User=root "$command" "$@"
