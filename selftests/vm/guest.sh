@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # shellcheck disable=SC2016,SC2054  # the commas belong to QEMU's options
-# shellcheck disable=SC2153  # VERSION and EXPECT are other files'
+# shellcheck disable=SC2153  # VERSION and EXPECT are those of other files
 #
 # The host's side of a guest: its initramfs, QEMU, the time limit and the
 # verdict.
