@@ -128,8 +128,15 @@ static bool look(u64 *state)
 static bool set(u64 *state)
 {
 	write_file(DEBUGFS "depth_all", choose(state, 2) ? "1" : "0");
-	write_file(DEBUGFS "latency_enable", choose(state, 2) ? "1" : "0");
 	return read_all("/sys/module/costack/parameters", true);
+}
+
+static bool measure(u64 *state)
+{
+	if (write_file(DEBUGFS "latency_enable", "1"))
+		return false;
+	sleep_ms(choose(state, 500));
+	return !write_file(DEBUGFS "latency_enable", "0");
 }
 
 static bool trace_events(u64 *state)
@@ -181,8 +188,13 @@ static struct disturber {
 	{ "memory pressure in a cgroup", press, 500 },
 	{ "read debugfs", look, 100 },
 	{ "write debugfs and parameters", set, 200 },
-	{ "trace events", trace_events, 3000 },
-	{ "function_graph", trace_graph, 3000 },
+	/*
+	 * These have code patched that all CPUs run. Not more often: now and then an emulator runs
+	 * an instruction that is no longer there (selftests/vm/README.md).
+	 */
+	{ "measure latencies", measure, 5000 },
+	{ "trace events", trace_events, 5000 },
+	{ "function_graph", trace_graph, 5000 },
 };
 
 static void *disturb(void *arg)
