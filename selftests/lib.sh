@@ -105,6 +105,19 @@ unload()
 # stat_of KEY - from debugfs' stats
 stat_of() { awk -v key="$1:" '$1 == key { print $2 }' "$DEBUGFS/stats"; }
 
+# live_is_0 - what is in a map that is gone is released, or cancelled, a moment later
+live_is_0()
+{
+	local i
+
+	for ((i = 0; i < 500; i++)); do
+		[[ $(stat_of live) != 0 ]] || return 0
+		sleep 0.02
+	done
+	cat "$DEBUGFS/stats" "$DEBUGFS/coroutines"
+	return 1
+}
+
 # Lines of the kernel log since the marker; the marker is what mark_klog printed.
 mark_klog()
 {

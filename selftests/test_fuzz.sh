@@ -28,19 +28,6 @@ cleanup()
 	unload || true
 }
 
-# live_is_0 - what is in a map that is gone is released a moment later
-live_is_0()
-{
-	local i
-
-	for ((i = 0; i < 500; i++)); do
-		[[ $(stat_of live) != 0 ]] || return 0
-		sleep 0.02
-	done
-	cat "$DEBUGFS/stats" "$DEBUGFS/coroutines"
-	return 1
-}
-
 # in_kernel PROGRAM - its files and mutations, packet by packet
 in_kernel()
 {

@@ -30,19 +30,6 @@ cleanup()
 	unload || true
 }
 
-# live_is_0 - stacks in a map that is gone are released a moment later
-live_is_0()
-{
-	local i
-
-	for ((i = 0; i < 500; i++)); do
-		[[ $(stat_of live) != 0 ]] || return 0
-		sleep 0.02
-	done
-	cat "$DEBUGFS/stats"
-	return 1
-}
-
 ktap_begin
 if [[ ! -x $costack || ! -e $top/bpf/sni.bpf.o || ! -e $OUTPUT/sni_swap.bpf.o ]]; then
 	echo "1..0 # SKIP not built: make, then make selftests"

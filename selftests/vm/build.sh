@@ -92,8 +92,8 @@ build_inputs()
 	} | hash_text
 }
 
-# build_kernel NAME - build the tree for the kernel; TREE_BUILT is where, and TREE_STAMP what it
-# was made of. The lock on that directory (descriptor 6) is left to the caller to close.
+# build_kernel NAME - build the tree for the kernel; TREE_BUILT is where, and TREE_INPUTS what it
+# was made with. The lock on that directory (descriptor 6) is left to the caller to close.
 build_kernel()
 {
 	local name=$1 dir=$CACHE/build/$1 start=$SECONDS stamp log inputs
@@ -111,7 +111,7 @@ build_kernel()
 	inputs=$(build_inputs "$dir" "$name")
 	stamp="$inputs $(hash_files "$dir" <"$dir.list")"
 	# shellcheck disable=SC2034
-	TREE_STAMP=$stamp
+	TREE_INPUTS=$inputs
 	if [[ $(cat "$dir.stamp" 2>/dev/null) == "$stamp" ]]; then
 		return
 	fi
@@ -123,7 +123,7 @@ build_kernel()
 		inputs=$(build_inputs "$dir" "$name")
 		stamp="$inputs $(hash_files "$dir" <"$dir.list")"
 		# shellcheck disable=SC2034
-		TREE_STAMP=$stamp
+		TREE_INPUTS=$inputs
 	fi
 	: >"$dir.building"
 	echo "$inputs" >"$dir.inputs"

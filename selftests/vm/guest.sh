@@ -346,7 +346,9 @@ run_guest()
 verdict_key()
 {
 	{
-		echo "$TREE_STAMP $ICOUNT $CPUS $MEM $KERNEL_ARGS $EXPECT"
+		echo "$TREE_INPUTS $ICOUNT $CPUS $MEM $KERNEL_ARGS $EXPECT"
+		# Nothing reads what is for readers.
+		grep -zv '[.]md$' "$TREE_BUILT.list" | hash_files "$TREE_BUILT"
 		quoted "${GUEST_ENV[@]}" -- "${CMD[@]}"
 	} | hash_text
 }
@@ -359,8 +361,8 @@ reuse_verdict()
 
 	use_root
 	build_kernel "$KERNEL"
-	unlock 6
 	VERDICT=$CACHE/verdicts/$KERNEL-$(verdict_key)
+	unlock 6
 	[[ -e $VERDICT ]] || return
 	touch "$VERDICT"
 	said=$(head -n 1 "$VERDICT")
