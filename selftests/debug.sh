@@ -43,7 +43,7 @@ planted()
 		pattern=${bug#*=}
 		args=(sh -c "insmod selftests/modules/cos_planted.ko bug=$name")
 		case $name in
-		leak) args=(-a kmemleak=on -- "${args[@]} && selftests/leaks.sh") ;;
+		leak) args=(-a kmemleak=on -- "${args[@]} && selftests/leaks.sh true") ;;
 		race) args=(-- sh -c "selftests/races.sh insmod selftests/modules/cos_planted.ko bug=race") ;;
 		*) args=(-- "${args[@]}") ;;
 		esac
