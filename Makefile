@@ -48,9 +48,10 @@ bpf:
 user:
 	$(Q)$(MAKE) -C user COSTACK_VERSION=$(VERSION)
 
-selftests: bpf
+selftests: bpf kmod
 	$(Q)$(MAKE) -C selftests
-	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR)/selftests/modules V=$(V) modules
+	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR)/selftests/modules V=$(V) \
+		KBUILD_EXTRA_SYMBOLS=$(CURDIR)/Module.symvers modules
 
 clean:
 	$(Q)rm -f kmod/*.o kmod/*.ko kmod/*.mod kmod/*.mod.c kmod/.*.cmd .*.cmd \
@@ -123,6 +124,9 @@ fuzz-targets: bpf
 	$(Q)$(MAKE) -C selftests $(patsubst selftests/progs/%.c,.output/%.o,$(wildcard selftests/progs/tool_*.bpf.c))
 	$(Q)$(MAKE) -C selftests/fuzz fuzz
 
+bench:
+	$(Q)selftests/bench/run.sh
+
 vm:
 	$(Q)$(VM) shell -k $(firstword $(KERNELS))
 
@@ -144,6 +148,8 @@ help:
 	@echo '                     on each kernel; SEED= makes the same choices again'
 	@echo '  make fuzz          each fuzz target for SECONDS=$(SECONDS), parsers and tool in user space, then'
 	@echo '                     the programs in the kernel; last line: N executions, N crashes'
+	@echo '  make bench         measure it and what else one could take; writes'
+	@echo '                     selftests/bench/RESULTS.md and its plots'
 	@echo '  make vm            a shell in the virtual machine, first of KERNELS='
 	@echo '  make lint          checkpatch, sparse, W=1, kernel-doc, shellcheck, codespell'
 	@echo
@@ -161,4 +167,4 @@ help:
 	@echo '           UNTESTED=y (build for a kernel newer than those tested)'
 
 .PHONY: all kmod bpf user selftests clean install uninstall dkms-install run test faults stress fuzz \
-	fuzz-targets vm lint help
+	fuzz-targets bench vm lint help

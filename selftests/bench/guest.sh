@@ -1,0 +1,50 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Measures, in a guest or on a machine whose kernel takes the module; run.sh does it in several.
+# Each figure is a line: PART NAME SIZE ROUND ROUND ...
+set -euo pipefail
+
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+cd "$selftests"
+
+# part NAME CMD... - the lines that CMD prints, as those of a part
+part()
+{
+	local name=$1
+	shift
+	"$@" | sed "/^#/!s/^/$name /"
+}
+
+# c FILE... - parts of the benchmark in C
+c()
+{
+	local file
+
+	insmod modules/cos_bench.ko
+	for file; do
+		part "$file" cat "/sys/kernel/debug/cos_bench/$file"
+	done
+	rmmod cos_bench
+}
+
+# The kernel's own clearing at each allocation would make all peers look slow, and
+# those for whom it matters turn it off: -a init_on_alloc=0.
+echo "# $(uname -r), $(nproc) CPUs, $(cat /proc/cmdline)"
+load
+c burst pairs threads
+unload
+load limit_mb=700
+c live
+unload
+# Ten times as often as by default; and never.
+for trim in 100 600000; do
+	load trim_ms=$trim
+	c mixed | sed "s/^mixed /mixed_trim_$trim /"
+	awk -v trim=$trim '/^(allocs|hits|trimmed): / {
+		sub(":", "", $1)
+		print "mixed_trim_" trim, $1, 0, $2
+	}' "$DEBUGFS/stats"
+	unload
+done
