@@ -81,7 +81,7 @@ static __always_inline void costack_switch_copy(void *to, const void *from, unsi
 /* Does the kernel die of a fault that could not be delivered? Where was the stack? */
 static inline bool costack_switch_overflow(const struct die_args *args, unsigned long *sp)
 {
-	*sp = args->regs->sp;
+	*sp = kernel_stack_pointer(args->regs);
 	return args->trapnr == X86_TRAP_DF;
 }
 

@@ -34,6 +34,10 @@ c()
 echo "# $(uname -r), $(nproc) CPUs, $(cat /proc/cmdline)"
 load
 c burst pairs threads
+part bpf "$OUTPUT/bench_peers"
+("$OUTPUT/bench_resume" || true) | sed -n 's/^# rounds /tc /p'
+awk '$1 == "coroutine" && $2 == 512 { print "memory class", $2, $2 }' "$DEBUGFS/classes"
+echo "memory handle 0 $(cat /sys/kernel/slab/costack_co/slab_size)"
 unload
 load limit_mb=700
 c live
@@ -48,3 +52,9 @@ for trim in 100 600000; do
 	}' "$DEBUGFS/stats"
 	unload
 done
+bench/sni.sh | awk '
+	/^[a-z_]+: instructions/ { name = $1; sub(":", "", name) }
+	/^ .*(of no interest|a SYN|in one segment|in five segments|half-way)/ {
+		what = /interest/ ? "other" : /SYN/ ? "syn" : /one/ ? "one" : /five/ ? "five" : "bytes"
+		print "sni", name "_" what, 0, $1
+	}'

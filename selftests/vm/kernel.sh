@@ -8,13 +8,15 @@
 
 # BASE-FRAGMENT
 readonly KERNELS_BUILT=(7.3-debug 7.3-kcsan 6.12-debug)
+# A program of this machine, not a guest: see uml.sh. Its fragment is all of its configuration.
+readonly KERNEL_UML=7.3-uml
 
 readonly TREES=$CACHE/kernel
 readonly KERNEL_MB=8192
 
 is_built()
 {
-	[[ " ${KERNELS_BUILT[*]} " == *" $1 "* ]]
+	[[ " ${KERNELS_BUILT[*]} $KERNEL_UML " == *" $1 "* ]]
 }
 
 # base_version NAME - upstream's version of the Debian kernel in the root, like 7.3.4
@@ -40,8 +42,10 @@ kernel_key()
 # fragments NAME - the lines of its configuration, the last of the same name being good
 fragments()
 {
-	grep -hE '^(CONFIG_|# CONFIG_[A-Z0-9_]+ is not set)' \
-		"$VMDIR/kernel.config" "$VMDIR/${1#*-}.config" |
+	local files=("$VMDIR/kernel.config" "$VMDIR/${1#*-}.config")
+
+	[[ $1 != "$KERNEL_UML" ]] || files=("$VMDIR/uml.config")
+	grep -hE '^(CONFIG_|# CONFIG_[A-Z0-9_]+ is not set)' "${files[@]}" |
 		tac | awk '{ n = $0; sub("^# ", "", n); sub("[ =].*", "", n) } !seen[n]++' | tac
 }
 
@@ -100,11 +104,13 @@ fetch_source()
 compile_kernel()
 {
 	local source=/mnt/source-${1%%-*} out=/mnt/$1
+	local -a targets=(ARCH=x86 vmlinux bzImage)
 
 	set -e
+	[[ ${1#*-} != uml ]] || targets=(ARCH=um vmlinux)
 	# The release shall tell it from every other; whether a tree is git's does not matter.
 	export KCONFIG_ALLCONFIG=$out/fragment KBUILD_BUILD_TIMESTAMP='' LOCALVERSION=
-	make -s -C "$source" O="$out" ARCH=x86 allnoconfig
+	make -s -C "$source" O="$out" "${targets[0]}" allnoconfig
 	while IFS= read -r line; do
 		grep -qxF -e "$line" "$out/.config" || [[ $line == *'is not set' ]] || {
 			echo "not honoured: $line" >&2
@@ -112,8 +118,8 @@ compile_kernel()
 		}
 	done <"$out/fragment"
 	[[ -z ${missing:-} ]]
-	make -s -C "$source" O="$out" ARCH=x86 -j"$(nproc)" WERROR=0 vmlinux bzImage modules
-	make -s -C "$source" O="$out" ARCH=x86 INSTALL_MOD_PATH="$out/install" modules_install
+	make -s -C "$source" O="$out" -j"$(nproc)" WERROR=0 "${targets[@]}" modules
+	make -s -C "$source" O="$out" "${targets[0]}" INSTALL_MOD_PATH="$out/install" modules_install
 	# 2 GB that nobody reads again.
 	find "$out" -name '*.[oa]' -not -path "$out/scripts/*" -not -path "$out/tools/*" -delete
 	rm -f "$out"/.tmp_* "$out/vmlinux.unstripped"

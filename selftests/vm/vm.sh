@@ -22,6 +22,8 @@ export VMDIR
 . "$VMDIR/scan.sh"
 # shellcheck source=guest.sh
 . "$VMDIR/guest.sh"
+# shellcheck source=uml.sh
+. "$VMDIR/uml.sh"
 
 usage()
 {
@@ -35,6 +37,8 @@ usage()
 	                       build, boot a guest, run CMD in the built tree
 	  shell [-k K] [-c CPUS] [-m MEM] [-e NAME=VALUE] [--no-build]
 	                       an interactive guest; leaving the shell ends it
+	  uml                  measure the module's core as a program of this machine
+	                       (User Mode Linux, built when there is none)
 	  version [-k K]       full version of kernel K
 	  probe kvm|tcg        does a guest come up with that accelerator?
 	  list                 kernels, and what the cache holds
@@ -232,6 +236,10 @@ main()
 		;;
 	run) cmd_run "$@" ;;
 	shell) cmd_shell "$@" ;;
+	uml)
+		[[ $# -eq 0 ]] || usage_error "uml takes no arguments"
+		run_uml
+		;;
 	version) cmd_version "$@" ;;
 	probe)
 		[[ $# -eq 1 && ( $1 == kvm || $1 == tcg ) ]] || usage_error "probe takes kvm or tcg"
