@@ -25,6 +25,19 @@ guest()
 	return "$status"
 }
 
+# On this machine itself: as root, with its tree built (make && make selftests).
+if [[ ${BENCH:-} == here ]]; then
+	"$here/guest.sh" >"$out/here.txt"
+fi
 for k in "${kernels[@]}"; do
 	guest "instructions-$k" -k "$k" --icount
 done
+# With KVM a guest has times.
+if "$vm" probe kvm >/dev/null; then
+	guest here -k "${kernels[-1]}" -c 2
+fi
+"$vm" uml >"$out/uml.txt"
+"$vm" chroot sh -c 'cc -O2 -o /tmp/native selftests/bench/native.c -lboost_context -lpthread &&
+	exec /tmp/native' >"$out/native.txt"
+"$vm" chroot python3 -B selftests/bench/report.py selftests/.output/bench
+echo "bench: raw results in $out, the page is ${here#"$PWD/"}/RESULTS.md"

@@ -205,6 +205,8 @@ static void print_bench(struct seq_file *m, const char *name, u32 size,
 
 	failed = 0;
 	run(size, ROUND_OPS);
+	if (failed == ROUND_OPS)
+		return;
 	/* Whoever refills something because of that may do it now. */
 	msleep(20);
 	seq_printf(m, "%s %u", name, size);
@@ -458,7 +460,7 @@ static int thread_main(void *data)
 
 	atomic_dec(&threads_waiting);
 	while (atomic_read(&threads_waiting))
-		cpu_relax();
+		cond_resched();
 	if (t->run)
 		t->run(SZ_1K, THREAD_OPS);
 	else

@@ -34,6 +34,8 @@ readonly ROOT_PACKAGES=(
 	# the guests: Debian 12's own QEMU 7.2 may go on running code that the
 	# kernel has patched meanwhile (int3 oopses at boot, on a busy machine)
 	qemu-system-x86 seabios
+	# what costack is measured against, and its plots
+	gnuplot-nox libboost-context-dev
 	# checks of the source
 	clang-format codespell rsync sparse
 )

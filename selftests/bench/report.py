@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: GPL-2.0
+"""
+report.py RAW-DIR - writes RESULTS.md and the plots beside this file, and results.json into
+RAW-DIR, from what run.sh put there: a file of lines "PART NAME SIZE ROUND ..." for each rig.
+"""
+import json
+import os
+import statistics
+import subprocess
+import sys
+
+RAW = sys.argv[1]
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def read(name):
+    """{"PART NAME SIZE": [rounds]}, and what the file says of itself"""
+    figures, said = {}, ""
+    try:
+        with open(f"{RAW}/{name}.txt", encoding="utf-8") as lines:
+            for line in lines:
+                words = line.split()
+                if line.startswith("# ") and not said:
+                    said = line[2:].strip()
+                elif len(words) > 3 and words[2].isdigit():
+                    figures[" ".join(words[:3])] = [float(word) for word in words[3:]]
+    except FileNotFoundError:
+        pass
+    return figures, said
+
+
+kernels = sorted(f[len("instructions-"):-len(".txt")] for f in os.listdir(RAW)
+                 if f.startswith("instructions-"))
+rigs = {k: read(f"instructions-{k}") for k in kernels}
+rigs["uml"], rigs["native"], rigs["here"] = read("uml"), read("native"), read("here")
+with open(f"{RAW}/results.json", "w", encoding="utf-8") as f:
+    json.dump({rig: {"on": said, "figures": figures} for rig, (figures, said) in rigs.items()},
+              f, indent=1)
+
+
+def median(rig, key):
+    rounds = rigs[rig][0].get(key)
+    return statistics.median(rounds) if rounds else None
+
+
+def number(value, digits=0):
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def cell(rig, key, digits=0):
+    """The median, and the spread in brackets where there is one to see"""
+    rounds = rigs[rig][0].get(key)
+    if not rounds:
+        return "–"
+    low, mid, high = (number(v, digits) for v in
+                      (min(rounds), statistics.median(rounds), max(rounds)))
+    return mid if low == high else f"{mid} ({low}..{high})"
+
+
+def ratio(rig, a, b):
+    a, b = median(rig, a), median(rig, b)
+    return a / b if a is not None and b else None
+
+
+page = []
+
+
+def table(head, rows):
+    page.append("| " + " | ".join(head) + " |")
+    page.append("|" + "---|" * len(head))
+    page.extend("| " + " | ".join(row) + " |" for row in rows)
+    page.append("")
+
+
+def target(rows, what, limit, value_of, ok, on, why=""):
+    """A row for each rig of @on: the figure, and whether it is what was aimed at"""
+    for rig in on:
+        value = value_of(rig)
+        if value is None:
+            verdict = "not measured"
+        else:
+            verdict = "met" if ok(value) else "**not met**" + (f": {why}" if why else "")
+        rows.append([what, limit, {"uml": "UML"}.get(rig, rig), number(value, 2), verdict])
+
+
+def targets():
+    rows = []
+    uml = ["uml"]
+
+    def of(key):
+        return lambda rig: median(rig, key)
+
+    target(rows, "alloc + free of 16 KB, from C", "≤ 60 instructions",
+           of("pairs costack 16384"), lambda v: v <= 60, kernels,
+           "two calls with the kernel's entry and return thunks, bounds checks that Debian "
+           "compiles in, counting by context, the reference, and a zeroed stack")
+    target(rows, "the same, 64 KB against 1 KB", "≤ 1.5 ×",
+           lambda r: ratio(r, "pairs costack 65536", "pairs costack 1024"),
+           lambda v: v <= 1.5, kernels)
+    target(rows, "alloc + free of 16 KB, kfunc from XDP", "≤ 120 instructions",
+           of("bpf costack 16384"), lambda v: v <= 120, kernels)
+    target(rows, "alloc + free of 16 KB, nanoseconds", "≤ 10", of("pairs costack 16384"),
+           lambda v: v <= 10, uml)
+    target(rows, "resume + yield from TC, private stack", "≤ 150 instructions",
+           of("tc resume_private 0"), lambda v: v <= 150, kernels)
+    target(rows, "switch, there and back, nanoseconds", "≤ 20", of("pairs switch 0"),
+           lambda v: v <= 20, uml)
+    target(rows, "bpf_timer against resume + yield", "≥ 20 × the instructions",
+           lambda r: ratio(r, "bpf later_timer 0", "tc resume_private 0"),
+           lambda v: v >= 20, kernels,
+           "a timer that fires at once is an interrupt and a callback, no more")
+    target(rows, "bpf_wq against resume + yield", "≥ 20 × the instructions",
+           lambda r: ratio(r, "bpf later_wq 0", "tc resume_private 0"),
+           lambda v: v >= 20, kernels)
+    target(rows, "SNI, ClientHello in five segments, against by hand", "≤ 1.15 ×",
+           lambda r: ratio(r, "sni sni_five 0", "sni sni_plain_five 0"),
+           lambda v: v <= 1.15, kernels)
+    target(rows, "SNI, ClientHello in one segment, against by hand", "≤ 1.15 ×",
+           lambda r: ratio(r, "sni sni_one 0", "sni sni_plain_one 0"),
+           lambda v: v <= 1.15, kernels,
+           "a coroutine is spawned, resumed and released for one packet")
+    target(rows, "burst of 64 × 16 KB, interrupts off: failures", "0",
+           of("burst burst_costack_failed 16384"), lambda v: v == 0, kernels)
+
+    def reuse(rig):
+        hits = ratio(rig, "mixed_trim_100 hits 0", "mixed_trim_100 allocs 0")
+        return hits and 100 * hits
+
+    target(rows, "reuse, %, demand that rises and falls, trimmed ten times a second", "≥ 99 %",
+           reuse, lambda v: v >= 99, kernels)
+
+    def trim(rig):
+        both = [rigs[rig][0].get(f"mixed_trim_{ms} mixed 0") for ms in (100, 600000)]
+        return 100 * (sum(both[0]) / sum(both[1]) - 1) if all(both) else None
+
+    target(rows, "cost of that trimming, %", "≤ 2 %", trim, lambda v: v <= 2, kernels,
+           "a period here is a tenth of the default, and what is fetched again is zeroed")
+    target(rows, "statistics, per operation", "≤ 6 instructions", of("pairs statistics 0"),
+           lambda v: v <= 6, kernels, "most of it asks which context it is")
+    target(rows, "2 CPUs against 1, own stacks", "≥ 1.9 ×",
+           lambda r: ratio(r, "threads own_costack 1", "threads own_costack 2"),
+           lambda v: v >= 1.9, uml, "what else this machine ran took from the second CPU")
+    target(rows, "2 CPUs against 1, freed on the other CPU", "≥ 1.5 ×",
+           lambda r: ratio(r, "threads other_costack 1", "threads other_costack 2"),
+           lambda v: v >= 1.5, uml, "the rings between the threads are shared lines, too")
+
+    def memory(rig):
+        parts = [median(rig, key) for key in ("memory class 512", "memory handle 0")]
+        return sum(parts) if None not in parts else None
+
+    target(rows, "bytes per suspended coroutine, dense: memory and handle", "≤ 1,024", memory,
+           lambda v: v <= 1024, kernels)
+
+    def dense(rig):
+        pair = [median(rig, f"pairs switch{key}") for key in (" 0", "_copy 256")]
+        return pair[1] - pair[0] if None not in pair else None
+
+    target(rows, "copies of 256 bytes there and back, nanoseconds", "≤ 30", dense,
+           lambda v: v <= 30, uml)
+    table(["what", "target", "on", "figure", ""], rows)
+
+
+def by_size(rig, digits):
+    sizes = [512 << i for i in range(8)]
+    names = ["costack", "costack_written", "kmalloc", "kzalloc", "kmem_cache", "mempool",
+             "kmalloc_nolock", "objpool", "thread_stack", "vmalloc"]
+    table(["pair of"] + [f"{s:,}" for s in sizes],
+          [[name] + [cell(rig, f"pairs {name} {s}", digits) for s in sizes] for name in names
+           if any(f"pairs {name} {s}" in rigs[rig][0] for s in sizes)])
+
+
+def plot(name, title, xlabel, ylabel, series):
+    """@series: {label: [(x, y)]}"""
+    series = {label: points for label, points in series.items() if points}
+    if not series:
+        return
+    data = "\n".join(f"$d{i} << EOD\n" + "\n".join(f"{x} {y}" for x, y in points) + "\nEOD"
+                     for i, points in enumerate(series.values()))
+    lines = ", ".join(f'$d{i} with linespoints lw 2 title "{label}"'
+                      for i, label in enumerate(series))
+    subprocess.run(["gnuplot"], check=True, text=True, input=f"""{data}
+set terminal svg size 800,480 background "white"
+set output "{HERE}/{name}.svg"
+set title "{title}"
+set xlabel "{xlabel}"
+set ylabel "{ylabel}"
+set logscale xy
+set grid
+set key outside noenhanced
+plot {lines}
+""")
+    page.append(f"![{title}]({name}.svg)\n")
+
+
+def points_of(rig, prefix):
+    keys = [key for key in rigs[rig][0] if key.startswith(prefix + " ")]
+    return sorted((int(key.split()[2]), median(rig, key)) for key in keys)
+
+
+def pairs_plot(rig, name, title, ylabel):
+    plot(name, title, "bytes", ylabel,
+         {label: points_of(rig, f"pairs {label}") for label in
+          ("costack", "costack_written", "kmalloc", "kzalloc", "kmem_cache", "mempool",
+           "vmalloc")})
+
+
+def later(rig_list):
+    names = {"coroutine": "coroutine, taken from a map and put back", "call": "call, state in a map",
+             "tail_call": "tail call, state in a map", "timer": "bpf_timer", "wq": "bpf_wq",
+             "task_work": "bpf_task_work"}
+    table(["going on later"] + rig_list,
+          [[text] + [cell(r, f"bpf later_{name} 0") for r in rig_list]
+           for name, text in names.items()])
+
+
+def bpf(rig_list):
+    rows = [(name, size) for name, sizes in
+            (("costack", (1024, 4096, 16384, 65536)), ("obj_new", (1024, 4088)),
+             ("hash", (1024, 4096, 16384)), ("arena", (4096, 16384, 65536))) for size in sizes]
+    table(["pair from BPF", "bytes"] + rig_list,
+          [[name, f"{size:,}"] + [cell(r, f"bpf {name} {size}") for r in rig_list]
+           for name, size in rows])
+
+
+def sni(rig_list):
+    what = {"other": "a packet that is none of its business", "syn": "SYN",
+            "one": "ClientHello in one segment", "five": "ClientHello in five segments",
+            "bytes": "bytes for a connection half-way"}
+    for rig in rig_list:
+        table([f"TLS example, {rig}", "coroutine", "frames", "by hand"],
+              [[text] + [cell(rig, f"sni {version}_{key} 0")
+                         for version in ("sni", "sni_frames", "sni_plain")]
+               for key, text in what.items()])
+
+
+page.append("""<!-- SPDX-License-Identifier: GPL-2.0 -->
+<!-- Written by report.py: `make bench` makes it anew. -->
+# How costack stands beside what one could take instead
+
+`make bench` made this page. Figures are medians of rounds, with the lowest and highest in
+brackets. Instructions were counted in an emulated machine with one CPU, whose clock counts them
+(`vm.sh run --icount`): they repeat, and say nothing of caches. A string instruction counts once
+for each byte or word, so clearing and copying look dearer there than they are. Emulated machines
+have no times: nanoseconds are from a kernel that is a program of this machine (User Mode Linux,
+UML below), or from plain programs.
+""")
+for rig, (_, said) in rigs.items():
+    if said:
+        page.append(f"- {rig}: {said}")
+page.append("\n## Targets\n")
+targets()
+page.append("""## Taking and giving back, from C
+
+One loop for each; sizes are not known to the compiler. The kernel was told not to clear what it
+allocates (`init_on_alloc=0`), which is better for all others; what costack gives out reads as
+zero all the same. *costack_written*: all of the stack was handed out, and is cleared for the
+next one, as *kzalloc* clears. *thread_stack*: the idea of the kernel's cache of thread stacks,
+two for each CPU, cleared when taken. *vmalloc* cannot be called by programs.
+""")
+for k in kernels:
+    page.append(f"Instructions, {k}:\n")
+    by_size(k, 0)
+if kernels:
+    pairs_plot(kernels[-1], "pairs", f"take and give back, {kernels[-1]}", "instructions")
+    plot("live", f"take and give back, of 512 bytes, with others live, {kernels[-1]}",
+         "stacks live", "instructions",
+         {name: points_of(kernels[-1], f"live live_{name}") for name in ("costack", "kmem_cache")})
+if rigs["uml"][0]:
+    page.append("""Nanoseconds, User Mode Linux. Disabling interrupts takes some 500 ns there, which
+inflates what does that: kmalloc from 16 KB up, mempool, vmalloc. The CPU's own counters, one
+instruction on a machine, are what the compiler makes of an addition (`uml/uml.h`).
+""")
+    by_size("uml", 1)
+    pairs_plot("uml", "pairs-ns", "take and give back, User Mode Linux", "nanoseconds")
+    table(["nanoseconds for a pair, both CPUs together", "1 thread", "2 threads"],
+          [[name] + [cell("uml", f"threads {name} {n}", 1) for n in (1, 2)]
+           for name in ("own_costack", "own_kmem_cache", "other_costack", "other_kmem_cache")])
+    plot("live-ns", "take and give back, of 512 bytes, with others live, User Mode Linux",
+         "stacks live", "nanoseconds",
+         {name: points_of("uml", f"live live_{name}") for name in ("costack", "kmem_cache")})
+page.append("""## From BPF
+
+Instructions. From XDP, but for arenas, which 6.12 lets only sleepable programs have. *obj_new*:
+`bpf_obj_new()` and `bpf_obj_drop()`, 4,088 bytes at most. *hash*: insert and delete in a hash
+map that is not preallocated, the value copied in.
+""")
+bpf(kernels)
+page.append("""Going on later: all that the CPU does more than for an event with an empty program,
+interrupts, workers and switches of tasks included. The coroutine is kept in a hash map and
+looked up, as the others' state is; a resume and a yield alone are among the targets.
+""")
+later(kernels)
+page.append("""## The job: server names of TLS connections
+
+Instructions for a packet, by three versions of the same program (`sni.sh`). The one by hand
+clears a map value of 32 KB, and each byte of that counts.
+""")
+sni(kernels)
+page.append("## Switches\n")
+table(["there and back, nanoseconds", ""],
+      [["costack_switch(), User Mode Linux", cell("uml", "pairs switch 0", 1)],
+       ["Boost.Context, jump_fcontext()", cell("native", "native jump_fcontext 0", 1)],
+       ["swapcontext()", cell("native", "native swapcontext 0", 1)],
+       ["two threads with semaphores", cell("native", "native pthreads 0", 1)]])
+page.append("""## What this does not say
+
+How it does on a processor with the caches of packets in use: run `make bench` where `/dev/kvm`
+works, or `BENCH=here make bench` as root on a machine whose kernel takes the module, for times of
+all that is above (neither was tried yet). Nor how more than two CPUs do, nor NUMA.
+""")
+if rigs["here"][0]:
+    page.append("Nanoseconds, here:\n")
+    by_size("here", 1)
+    bpf(["here"])
+    later(["here"])
+with open(f"{HERE}/RESULTS.md", "w", encoding="utf-8") as f:
+    f.write("\n".join(page).rstrip("\n") + "\n")
