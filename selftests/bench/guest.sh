@@ -31,7 +31,7 @@ c()
 
 # The kernel's own clearing at each allocation would make all peers look slow, and
 # those for whom it matters turn it off: -a init_on_alloc=0.
-echo "# $(uname -r), $(nproc) CPUs, $(cat /proc/cmdline)"
+echo "# Linux $(uname -r), $(nproc) CPUs, $(cat /proc/cmdline)"
 load
 c burst pairs threads
 part bpf "$OUTPUT/bench_peers"

@@ -25,6 +25,12 @@ guest()
 	return "$status"
 }
 
+# processor WHAT - what it ran on, and what else ran there
+processor()
+{
+	echo "# $1 on $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | sort -u), load $(cut -d' ' -f1 /proc/loadavg)"
+}
+
 # On this machine itself: as root, with its tree built (make && make selftests).
 if [[ ${BENCH:-} == here ]]; then
 	"$here/guest.sh" >"$out/here.txt"
@@ -36,8 +42,14 @@ done
 if "$vm" probe kvm >/dev/null; then
 	guest here -k "${kernels[-1]}" -c 2
 fi
-"$vm" uml >"$out/uml.txt"
-"$vm" chroot sh -c 'cc -O2 -o /tmp/native selftests/bench/native.c -lboost_context -lpthread &&
-	exec /tmp/native' >"$out/native.txt"
+{
+	processor "Linux of 7.3, User Mode Linux, 2 CPUs,"
+	"$vm" uml
+} >"$out/uml.txt"
+{
+	processor "user space"
+	"$vm" chroot sh -c 'gcc-14 -O2 -o /tmp/native selftests/bench/native.c -lboost_context -lpthread &&
+		exec /tmp/native'
+} >"$out/native.txt"
 "$vm" chroot python3 -B selftests/bench/report.py selftests/.output/bench
 echo "bench: raw results in $out, the page is ${here#"$PWD/"}/RESULTS.md"

@@ -109,10 +109,16 @@ static void thread_stacks_free(void)
 	}
 }
 
+/* As if all of it had been handed out. */
+static __always_inline void costack_put_written(struct costack *cs, u32 size)
+{
+	costack_frame(cs, 0, size);
+	costack_put(cs);
+}
+
 PAIR(empty, &failed, barrier())
 PAIR(costack, costack_alloc(size, GFP_ATOMIC, 0), costack_put(p))
-PAIR(costack_written, costack_alloc(size, GFP_ATOMIC, 0),
-     { costack_frame(p, 0, size); costack_put(p); })
+PAIR(costack_written, costack_alloc(size, GFP_ATOMIC, 0), costack_put_written(p, size))
 PAIR(kmalloc, kmalloc(size, GFP_ATOMIC), kfree(p))
 PAIR(kzalloc, kzalloc(size, GFP_ATOMIC), kfree(p))
 PAIR(kmem_cache, kmem_cache_alloc(cache, GFP_ATOMIC), kmem_cache_free(cache, p))
@@ -127,6 +133,21 @@ PAIR(kmalloc_nolock, kmalloc_nolock(size, 0, NUMA_NO_NODE), kfree_nolock(p))
 /* What an operation of the pool does to be counted. */
 static DEFINE_PER_CPU(u64, counters[COSTACK_NR_CONTEXTS]);
 PAIR(statistics, &failed, this_cpu_inc(counters[costack_context_now()]))
+
+/* What a pair cannot be without: a list's head is changed and changed back. */
+static noinline void run_exchange(u32 size, unsigned long n)
+{
+	static union costack_head head;
+	struct costack *first = NULL;
+	u64 tag = 0;
+
+	while (n--) {
+		failed += !costack_head_change(&head, &first, &tag, NULL, 1);
+		tag = 1;
+		failed += !costack_head_change(&head, &first, &tag, NULL, 0);
+		tag = 0;
+	}
+}
 
 #if COSTACK_HAVE_SWITCH
 static unsigned long sp_base, sp_other;
@@ -177,6 +198,7 @@ static const struct bench {
 	{ "kmalloc_nolock", 512, SZ_8K, run_kmalloc_nolock },
 #endif
 	{ "statistics", 0, 0, run_statistics },
+	{ "exchange", 0, 0, run_exchange },
 	{ "switch", 0, 0, run_switch },
 	{ "switch_copy", 256, 256, run_switch },
 };
@@ -261,6 +283,7 @@ static const struct seq_operations pairs_sops = {
 	.stop = pairs_stop,
 	.show = pairs_show,
 };
+
 DEFINE_SEQ_ATTRIBUTE(pairs);
 
 /* As many as a packet burst may want, where nothing can be refilled meanwhile. */
@@ -301,7 +324,7 @@ static int burst_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(burst);
 
-/* One of many is given back, and another taken in its place. */
+/* One of many is given back, and another taken in its place: with the loop that picks it. */
 static void **live;
 static u32 nr_live;
 
@@ -314,20 +337,17 @@ static noinline void run_##name(u32 size, unsigned long n)			\
 		i = (u64)nr_live * random_next(&seed) >> 24;			\
 		give;								\
 		live[i] = take;							\
-		if (!live[i])							\
-			failed++;						\
+		if (WARN_ON_ONCE(!live[i]))					\
+			return;							\
 	}									\
 }
 
-REPLACE(replace_nothing, live[i], barrier())
-REPLACE(replace_costack, costack_alloc(LIVE_SIZE, GFP_KERNEL, 0),
-	if (live[i]) costack_put(live[i]))
+REPLACE(replace_costack, costack_alloc(LIVE_SIZE, GFP_KERNEL, 0), costack_put(live[i]))
 REPLACE(replace_kmem_cache, kmem_cache_alloc(cache, GFP_KERNEL),
 	kmem_cache_free(cache, live[i]))
 
 static void print_live(struct seq_file *m, const char *name, bool costack)
 {
-	u64 nothing;
 	u32 n, i;
 	int r;
 
@@ -341,10 +361,9 @@ static void print_live(struct seq_file *m, const char *name, bool costack)
 				cond_resched();
 		}
 		seq_printf(m, "live_%s %u", name, n);
-		nothing = measure(run_replace_nothing, 0, ROUND_OPS);
 		for (r = 0; r < ROUNDS; r++)
 			print_value(m, measure(costack ? run_replace_costack :
-					       run_replace_kmem_cache, 0, ROUND_OPS) - nothing);
+					       run_replace_kmem_cache, 0, ROUND_OPS));
 		seq_putc(m, '\n');
 	}
 out:
@@ -436,18 +455,22 @@ static void thread_pass(struct thread *t)
 
 	while (sent < THREAD_OPS || got < THREAD_OPS) {
 		for (i = 0; i < RING / 4 && sent < THREAD_OPS; i++, sent++) {
+			/* Slots are free when who has read them says so. */
 			if (sent - smp_load_acquire(&t->ring.out) >= RING)
 				break;
 			t->ring.slot[sent % RING] = t->costack ?
 				(void *)costack_alloc(SZ_1K, GFP_KERNEL, 0) :
 				kmem_cache_alloc(cache, GFP_KERNEL);
+			/* What is in the slot comes before that it is there. */
 			smp_store_release(&t->ring.in, sent + 1);
 		}
+		/* After the other's release. */
 		for (i = 0; i < RING / 4 && got < smp_load_acquire(&t->from->in); i++, got++) {
 			if (t->costack)
 				costack_put(t->from->slot[got % RING]);
 			else
 				kmem_cache_free(cache, t->from->slot[got % RING]);
+			/* Read before it is overwritten. */
 			smp_store_release(&t->from->out, got + 1);
 		}
 		cond_resched();

@@ -19,11 +19,11 @@ extern void bpf_arena_free_pages(void *map, void __arena *addr, u32 page_cnt) __
 
 struct bpf_wq {
 	__u64 __opaque[2];
-} __attribute__((aligned(8)));
+};
 
 struct bpf_task_work {
 	__u64 __opaque;
-} __attribute__((aligned(8)));
+};
 
 struct bpf_map {
 };
@@ -302,7 +302,7 @@ int tail_target(struct __sk_buff *skb)
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__uint(max_entries, 1);
-	__type(key, u32);
+	__uint(key_size, sizeof(u32));
 	__array(values, int (struct __sk_buff *));
 } steps SEC(".maps") = {
 	.values = { tail_target },
