@@ -138,7 +138,7 @@ mkdir -p "$cache"
 
 mapfile -t c_files < <(git ls-files -co --exclude-standard '*.c' '*.h' '*.S')
 mapfile -t sh_files < <(git ls-files -co --exclude-standard '*.sh' .ci/run)
-mapfile -t all_files < <(git ls-files -co --exclude-standard | grep -v -e COPYING -e '\.md$' -e '/config$' -e '/settings$' -e /fuzz/corpus/)
+mapfile -t all_files < <(git ls-files -co --exclude-standard | grep -v -e COPYING -e '\.md$' -e '\.svg$' -e '/config$' -e '/settings$' -e /fuzz/corpus/)
 mapfile -t doc_files < <(git ls-files -co --exclude-standard 'kmod/*.[ch]' bpf/costack_types.h)
 
 check checkpatch checkpatch "${c_files[@]}"
