@@ -102,9 +102,8 @@ def targets():
            of("bpf costack 16384"), lambda v: v <= 120, kernels)
     target(rows, "alloc + free of 16 KB, nanoseconds", "≤ 10", of("pairs costack 16384"),
            lambda v: v <= 10, uml,
-           f"of these {number(median('uml', 'pairs exchange 0'), 1)} are the two 128-bit "
-           "exchanges that make it safe in NMI; and the CPU's number, one register on a machine, "
-           "is a call there")
+           f"two 128-bit exchanges, which make it safe in NMI, alone take "
+           f"{number(median('uml', 'pairs exchange 0'), 1)} (–: not measured)")
     target(rows, "resume + yield from TC, private stack", "≤ 150 instructions",
            of("tc resume_private 0"), lambda v: v <= 150, kernels)
     target(rows, "switch, there and back, nanoseconds", "≤ 20", of("pairs switch 0"),

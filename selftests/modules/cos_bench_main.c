@@ -17,6 +17,7 @@
 #include <linux/module.h>
 #include <linux/objpool.h>
 #include <linux/seq_file.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
