@@ -270,7 +270,7 @@ if kernels:
          {name: points_of(kernels[-1], f"live live_{name}") for name in ("costack", "kmem_cache")})
 if rigs["uml"][0]:
     page.append("""Nanoseconds, User Mode Linux. Disabling interrupts takes some 500 ns there, which
-inflates what does that: kmalloc from 16 KB up, mempool, vmalloc. The CPU's own counters, one
+inflates what does that: objpool, vmalloc, kmalloc and mempool from 16 KB up. The CPU's own counters, one
 instruction on a machine, are what the compiler makes of an addition (`uml/uml.h`).
 """)
     by_size("uml", 1)
