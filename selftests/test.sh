@@ -7,8 +7,8 @@
 # output is "N passed, N failed", with ", N skipped" where there are any; exit 0
 # only when something passed and nothing failed.
 #
-# After that the kernel DEBUG, which is built for it, with its detectors: what passed there
-# with the same tree is not run again, and says so.
+# After that the kernel DEBUG, which is built for it, with its detectors. What passed there, or
+# in a guest of a special kind, with the same tree and kernel is not run again, and says so.
 #
 # Environment: KERNELS (default "6.12 7.3"), TEST_SECONDS (limit of one guest,
 # default 2400), DEBUG (default 7.3-debug; no: without), COSTACK_CACHE.
@@ -119,7 +119,7 @@ overflow()
 # shellcheck disable=SC2016  # the script is the guest's
 poisoned()
 {
-	"$vm" run -k "$1" -c 2 -t 300 -o "$results/$1-poisoned" \
+	"$vm" run --reuse -k "$1" -c 2 -t 300 -o "$results/$1-poisoned" \
 		-a "init_on_alloc=0 page_poison=1 slub_debug=P,kmalloc-*" \
 		-- sh -c 'read -r p </sys/kernel/slab/kmalloc-4k/poison && [ "$p" = 1 ] &&
 			exec selftests/.output/test_progs -t leak -t zeroing'
@@ -130,7 +130,7 @@ poisoned()
 # shellcheck disable=SC2016  # the script is the guest's
 goes_down()
 {
-	"$vm" run -k "$1" -c 4 -m 2G -t 120 -o "$results/$1-goes-down" -- sh -c '
+	"$vm" run --reuse -k "$1" -c 4 -m 2G -t 120 -o "$results/$1-goes-down" -- sh -c '
 		selftests/.output/costack_stress 100 >/out/stress 2>&1 &
 		sleep 10
 		kill -0 $! && grep -q "round with" /out/stress || exit
@@ -164,12 +164,12 @@ others()
 	local k
 
 	for k; do
-		part "$k-instructions" "$vm" run --icount -k "$k" -t 300 \
+		part "$k-instructions" "$vm" run --reuse --icount -k "$k" -t 300 \
 			-o "$results/$k-icount" -- selftests/bench/resume.sh
 		part "$k-overflow-dense" overflow "$k" dense 32768
 		part "$k-overflow-private" overflow "$k" private 16384
 		part "$k-poisoned" poisoned "$k"
-		part "$k-oom" "$vm" run -k "$k" -c 2 -m 512M -t 200 -o "$results/$k-oom" \
+		part "$k-oom" "$vm" run --reuse -k "$k" -c 2 -m 512M -t 200 -o "$results/$k-oom" \
 			--expect-splat 'Out of memory: Killed process [0-9]+ \(test_progs\)' -- \
 			selftests/.output/test_progs -t oom
 		part "$k-goes-down" goes_down "$k"
