@@ -27,5 +27,5 @@ for _ in 1 2 3; do
 	sleep 6
 	echo scan >"$kmemleak"
 done
-sed 's/^/# /' "$kmemleak" | head -n 200
+head -n 200 "$kmemleak" | sed 's/^/# /'
 exit "$status"
