@@ -93,8 +93,8 @@ def targets():
 
     target(rows, "alloc + free of 16 KB, from C", "≤ 60 instructions",
            of("pairs costack 16384"), lambda v: v <= 60, kernels,
-           "two calls with the kernel's entry and return thunks, bounds checks that Debian "
-           "compiles in, counting by context, the reference, and a zeroed stack")
+           "two calls with the kernel's entry and return thunks, counting by context, the "
+           "reference, and a zeroed stack")
     target(rows, "the same, 64 KB against 1 KB", "≤ 1.5 ×",
            lambda r: ratio(r, "pairs costack 65536", "pairs costack 1024"),
            lambda v: v <= 1.5, kernels)
@@ -139,7 +139,7 @@ def targets():
     target(rows, "cost of that trimming, %", "≤ 2 %", trim, lambda v: v <= 2, kernels,
            "a period here is a tenth of the default, and what is fetched again is zeroed")
     target(rows, "statistics, per operation", "≤ 6 instructions", of("pairs statistics 0"),
-           lambda v: v <= 6, kernels, "the counting is one of them: the others ask which context it is, and check an index")
+           lambda v: v <= 6, kernels, "the counting is one of them: the others ask which context it is")
     target(rows, "2 CPUs against 1, own stacks", "≥ 1.9 ×",
            lambda r: ratio(r, "threads own_costack 1", "threads own_costack 2"),
            lambda v: v >= 1.9, uml, shared)
