@@ -78,7 +78,7 @@ static double bytes_kept(const char *ops)
 	return -1;
 }
 
-/* What the file has for this kernel, or 0. */
+/* What the file has for this kernel, or 0; below 0 when there is no such file. */
 static double expected(const char *name)
 {
 	char line[128], its_name[64], kernel[16];
@@ -86,8 +86,10 @@ static double expected(const char *name)
 	double value;
 	FILE *f = fopen("bench/expected", "r");
 
+	if (!f)
+		return -1;
 	uname(&uts);
-	while (f && fgets(line, sizeof(line), f)) {
+	while (fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "%63s %15s %lf", its_name, kernel, &value) == 3 &&
 		    !strcmp(its_name, name) && !strncmp(uts.release, kernel, strlen(kernel)) &&
 		    uts.release[strlen(kernel)] == '.') {
@@ -95,8 +97,7 @@ static double expected(const char *name)
 			return value;
 		}
 	}
-	if (f)
-		fclose(f);
+	fclose(f);
 	return 0;
 }
 
