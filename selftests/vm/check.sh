@@ -109,6 +109,12 @@ check_scan()
 	line=$'kmem_cache_create_args(x) failed with error -12\nCPU: 1\nTainted: O\nCall Trace:'
 	[[ $(scans dmesg "__$line") == clean ]] || bad+="failed: $line"$'\n'
 	[[ $(scans dmesg "__$line"$'\n\nCall Trace:') == fault ]] || bad+="passed: another trace"$'\n'
+	# Races of others are left out; nothing else that stands between such lines is.
+	line=$'=====\nBUG: KCSAN: data-race in f / g\n f+0x1/0x2\n====='
+	[[ $(scans dmesg "$line") == clean ]] || bad+="failed: a race of others"$'\n'
+	[[ $(scans dmesg "$line"$'\nWARNING: x') == fault ]] || bad+="passed: behind it"$'\n'
+	[[ $(scans dmesg "${line/0x2/0x2 [costack]}") == fault ]] || bad+="passed: our race"$'\n'
+	[[ $(scans dmesg "${line/KCSAN/KASAN}") == fault ]] || bad+="passed: KASAN"$'\n'
 	printf '%s' "$bad" | sed 's/^/# /'
 	is "$bad" "" "the scan knows ${#faults[@]} faults from ${#harmless[@]} harmless lines"
 }
