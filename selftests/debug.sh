@@ -8,7 +8,6 @@
 
 # A bug for each detector, and what it says of it. One a boot, since the first report turns
 # some of them off: without these nobody would know a net with a hole from a clean catch.
-planted_on() { [[ $1 == race ]] && echo 7.3-kcsan || echo "$2"; }
 readonly PLANTED=(
 	'slab-bounds=KASAN: slab-out-of-bounds in cos_planted'
 	'vmalloc-bounds=KASAN: vmalloc-out-of-bounds in cos_planted'
@@ -30,6 +29,9 @@ readonly PLANTED=(
 	'leak=kmemleak: [1-9][0-9]* new suspected memory leaks'
 	'race=BUG: KCSAN: data-race in cos_planted_racer'
 )
+
+# planted_on BUG KERNEL - the kernel with its detector: races have one of their own
+planted_on() { [[ $1 == race ]] && echo 7.3-kcsan || echo "$2"; }
 
 # planted KERNEL - each of them has to be reported
 planted()

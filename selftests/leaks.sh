@@ -21,7 +21,6 @@ if [[ $# -eq 0 ]]; then
 fi
 "$@" || status=$?
 unload
-# What the boot and the tests' programs left is not the module's.
 # An object is suspect from its sixth second on, and when two scans saw the same of it.
 for _ in 1 2 3; do
 	sleep 6

@@ -154,7 +154,7 @@ int nmis(void *ctx)
 	return 0;
 }
 
-/* Between any two steps of an allocation: a round of its own. */
+/* Within each allocation, between the list and its end: a round of its own. */
 SEC("tp_btf/costack_alloc")
 int inside(void *ctx)
 {
