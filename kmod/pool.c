@@ -20,12 +20,15 @@
 /* Handles without memory kept for contexts that may not ask the slab allocator. */
 #define COSTACK_SPARE_HANDLES	64
 
+/* What is in the slot behind the last one: nothing is put there. */
+#define COSTACK_SLOT_END	((struct costack *)-1L)
+
 /* A full magazine: this many bytes, within these bounds in stacks. */
 #define COSTACK_MAGAZINE_BYTES	SZ_256K
-#define COSTACK_MAGAZINE_MIN	4U
-#define COSTACK_MAGAZINE_MAX	32U
+#define COSTACK_MAGAZINE_MIN	4
 
 struct costack_pool costack_pools[COSTACK_NR_POOLS];
+struct costack_pcp __percpu *costack_pcps[COSTACK_BIT_MIN + COSTACK_NR_POOLS] __read_mostly;
 
 /**
  * struct costack_handles - handles of one type, apart from their memory
@@ -80,69 +83,135 @@ static void costack_ask(void)
 }
 
 /*
- * Lists. All of the following want preemption disabled: it keeps the CPU's
- * own list the CPU's own, and is the RCU read-side section that keeps handles
- * of the right type while a stale link is read.
+ * What this CPU has loaded. All of the following want preemption disabled: the slots are
+ * those of one CPU. An interrupt may take or give back a stack at any point.
  */
 
-/* Put @n linked stacks on the list if it is still empty. */
-static bool costack_pcp_install(struct costack_pcp *pcp, struct costack *first, u32 n)
+/* The highest stack there is, wherever the top was thought to be. */
+static struct costack *costack_slots_take(struct costack_pool *pool)
 {
-	union costack_head old, new;
+	struct costack_pcp __percpu *pcp = pool->pcp;
+	struct costack *cs = NULL;
+	u32 i;
 
-	old.tag = READ_ONCE(pcp->loaded.tag);
-	old.first = READ_ONCE(pcp->loaded.first);
-	do {
-		if (old.first)
-			return false;
-		new.first = first;
-		new.tag = old.tag + COSTACK_TAG_CHANGE + n;
-	} while (!try_cmpxchg128_local(&pcp->loaded.full, &old.full, new.full));
-	return true;
+	for (i = pool->magazine; i && !cs; i--) {
+		cs = this_cpu_read(pcp->slot[i]);
+		while (cs && !this_cpu_try_cmpxchg(pcp->slot[i], &cs, NULL))
+			;
+	}
+	this_cpu_write(pcp->top, i);
+	return cs;
 }
 
-/* Take the whole list as a magazine if it holds at least @min stacks. */
-static struct costack *costack_pcp_detach(struct costack_pcp *pcp, u32 min)
+/* Into the slot above the highest stack; false when that is the last one's. */
+static bool costack_slots_put(struct costack_pool *pool, struct costack *cs)
 {
-	union costack_head old, new;
+	struct costack_pcp __percpu *pcp = pool->pcp;
+	struct costack *empty;
+	u32 i;
 
-	old.tag = READ_ONCE(pcp->loaded.tag);
-	old.first = READ_ONCE(pcp->loaded.first);
-	do {
-		if ((old.tag & COSTACK_TAG_COUNT) < min)
-			return NULL;
-		new.first = NULL;
-		new.tag = (old.tag & ~COSTACK_TAG_COUNT) + COSTACK_TAG_CHANGE;
-	} while (!try_cmpxchg128_local(&pcp->loaded.full, &old.full, new.full));
-	WRITE_ONCE(old.first->chain_count, old.tag & COSTACK_TAG_COUNT);
-	return old.first;
+	for (i = pool->magazine; i && !this_cpu_read(pcp->slot[i]); i--)
+		;
+	for (i++; i <= pool->magazine; i++) {
+		empty = NULL;
+		if (this_cpu_try_cmpxchg(pcp->slot[i], &empty, cs)) {
+			this_cpu_write(pcp->top, i);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Load a chain, the first of it highest; what there is no slot for is left over. */
+static struct costack *costack_slots_load(struct costack_pool *pool, struct costack *chain)
+{
+	struct costack_pcp __percpu *pcp = pool->pcp;
+	u32 left = chain->chain_count, i, top = 0;
+	struct costack *next, *empty;
+
+	for (i = 1; chain && i <= pool->magazine; i++) {
+		/* Who takes it from the slot may change its link at once. */
+		next = chain->next;
+		empty = NULL;
+		if (!this_cpu_try_cmpxchg(pcp->slot[i], &empty, chain))
+			continue;
+		chain = next;
+		top = i;
+		left--;
+	}
+	this_cpu_write(pcp->top, top);
+	if (chain)
+		WRITE_ONCE(chain->chain_count, left);
+	return chain;
+}
+
+/* Make a magazine of all slots of a CPU: this one, or a dead one. */
+static struct costack *costack_slots_unload(struct costack_pool *pool, struct costack_pcp *pcp)
+{
+	struct costack *chain = NULL, *cs;
+	u32 i, n = 0;
+
+	for (i = 1; i <= pool->magazine; i++) {
+		cs = READ_ONCE(pcp->slot[i]);
+		while (cs && !try_cmpxchg_local(&pcp->slot[i], &cs, NULL))
+			;
+		if (!cs)
+			continue;
+		WRITE_ONCE(cs->next, chain);
+		chain = cs;
+		n++;
+	}
+	WRITE_ONCE(pcp->top, 0);
+	if (chain)
+		WRITE_ONCE(chain->chain_count, n);
+	return chain;
+}
+
+/*
+ * Lists. Preemption is disabled: that is the RCU read-side section that keeps handles of the
+ * right type while a stale link is read.
+ */
+
+/* How often lists were changed, and how often another CPU was faster; this_cpu_inc */
+static DEFINE_PER_CPU(unsigned long, costack_exchanges);
+static DEFINE_PER_CPU(unsigned long, costack_retries);
+
+static bool costack_list_change(union costack_head *list, union costack_head *old,
+				struct costack *first)
+{
+	union costack_head new;
+
+	new.first = first;
+	new.tag = old->tag + 1;
+	if (likely(try_cmpxchg128(&list->full, &old->full, new.full))) {
+		this_cpu_inc(costack_exchanges);
+		return true;
+	}
+	this_cpu_inc(costack_retries);
+	return false;
 }
 
 static void costack_list_push(union costack_head *list, struct costack *chain)
 {
-	union costack_head old, new;
+	union costack_head old;
 
 	old.tag = READ_ONCE(list->tag);
 	old.first = READ_ONCE(list->first);
 	do {
 		WRITE_ONCE(chain->chain_next, old.first);
-		new.first = chain;
-		new.tag = old.tag + COSTACK_TAG_CHANGE;
-	} while (!try_cmpxchg128(&list->full, &old.full, new.full));
+	} while (!costack_list_change(list, &old, chain));
 }
 
 static struct costack *costack_list_pop(union costack_head *list)
 {
-	union costack_head old, new;
+	union costack_head old;
 
 	old.tag = READ_ONCE(list->tag);
 	old.first = READ_ONCE(list->first);
 	do {
 		if (!old.first)
 			return NULL;
-		new.first = READ_ONCE(old.first->chain_next);
-		new.tag = old.tag + COSTACK_TAG_CHANGE;
-	} while (!try_cmpxchg128(&list->full, &old.full, new.full));
+	} while (!costack_list_change(list, &old, READ_ONCE(old.first->chain_next)));
 	return old.first;
 }
 
@@ -209,6 +278,7 @@ static void costack_handle_init(struct costack *cs, struct costack_pool *pool)
 	cs->size = pool->size;
 	cs->dirty = 0;
 	cs->pool = pool;
+	cs->pcp = pool->pcp;
 	refcount_set(&cs->ref, 0);
 	memset(cs + 1, 0, rest);
 }
@@ -331,41 +401,40 @@ static struct costack *costack_pool_grow(struct costack_pool *pool, enum costack
 	return cs;
 }
 
-/* Take a magazine, that of @prev first, and the first stack of it. */
-static struct costack *costack_pool_get_chain(struct costack_pool *pool,
-					      enum costack_context context,
-					      enum costack_source *source)
+/* What is loaded, wherever in the slots; or load a magazine, that of @prev first. */
+static struct costack *costack_pool_get_loaded(struct costack_pool *pool,
+					       enum costack_context context,
+					       enum costack_source *source)
 {
-	struct costack *chain, *rest;
-	struct costack_pcp *pcp;
-	u32 n;
+	struct costack *cs, *rest;
 
 	preempt_disable_notrace();
-	pcp = this_cpu_ptr(pool->pcp);
-	chain = this_cpu_xchg(pool->pcp->prev, NULL);
-	if (chain) {
-		*source = COSTACK_SRC_MAGAZINE;
-		this_cpu_inc(pool->pcp->hits[context]);
-	} else {
-		chain = costack_pool_pop_chain(pool);
-		if (!chain)
+	*source = COSTACK_SRC_MAGAZINE;
+	cs = costack_slots_take(pool);
+	if (!cs) {
+		cs = this_cpu_xchg(pool->pcp->prev, NULL);
+		if (!cs) {
+			cs = costack_pool_pop_chain(pool);
+			*source = COSTACK_SRC_DEPOT;
+		}
+		if (!cs)
 			goto out;
-		*source = COSTACK_SRC_DEPOT;
+		rest = cs->next;
+		if (cs->chain_count > 1) {
+			WRITE_ONCE(rest->chain_count, cs->chain_count - 1);
+			/* An interrupt may have given stacks back meanwhile. */
+			rest = costack_slots_load(pool, rest);
+			if (rest)
+				costack_depot_push(pool->depot[numa_node_id()], rest, false);
+		}
+	}
+	if (*source == COSTACK_SRC_MAGAZINE)
+		this_cpu_inc(pool->pcp->hits[context]);
+	else
 		this_cpu_inc(pool->pcp->others);
-	}
-	rest = chain->next;
-	n = chain->chain_count - 1;
-	/*
-	 * An interrupt may have given stacks back meanwhile. Then there are two
-	 * magazines too many for one list.
-	 */
-	if (n && !costack_pcp_install(pcp, rest, n)) {
-		WRITE_ONCE(rest->chain_count, n);
-		costack_depot_push(pool->depot[numa_node_id()], rest, false);
-	}
 out:
 	preempt_enable_notrace();
-	return chain;
+	return cs;
 }
 
 /**
@@ -385,33 +454,36 @@ out:
 struct costack *costack_pool_get(struct costack_pool *pool, enum costack_mode mode,
 				 enum costack_context context, enum costack_source *source)
 {
-	struct costack *cs = costack_pool_take(pool, context);
+	struct costack *cs = costack_pool_take(pool->pcp, context);
 
 	*source = COSTACK_SRC_MAGAZINE;
 	if (!cs)
-		cs = costack_pool_get_chain(pool, context, source);
+		cs = costack_pool_get_loaded(pool, context, source);
 	return cs ?: costack_pool_grow(pool, mode, source);
 }
 
 /**
- * costack_pool_put_slow() - give a stack back to a list that is full
- * @pcp: this CPU's share of its pool
+ * costack_pool_put_slow() - give a stack back when the slot above the top is not empty
  * @cs: the stack; not the caller's afterwards
+ * @context: the row it is counted under
  *
- * Context: any, with preemption disabled.
+ * Context: any, NMI included.
  */
-void costack_pool_put_slow(struct costack_pcp *pcp, struct costack *cs)
+noinline void costack_pool_put_slow(struct costack *cs, enum costack_context context)
 {
 	struct costack_pool *pool = cs->pool;
 	struct costack *chain;
 
-	do {
-		chain = costack_pcp_detach(pcp, pool->magazine);
+	preempt_disable_notrace();
+	while (!costack_slots_put(pool, cs)) {
+		chain = costack_slots_unload(pool, this_cpu_ptr(pool->pcp));
 		if (chain)
 			chain = this_cpu_xchg(pool->pcp->prev, chain);
 		if (chain)
 			costack_depot_push(pool->depot[numa_node_id()], chain, false);
-	} while (!costack_pcp_push(pcp, cs, pool->magazine));
+	}
+	this_cpu_inc(pool->pcp->frees[context]);
+	preempt_enable_notrace();
 }
 
 /* Refill */
@@ -521,10 +593,31 @@ static int costack_depot_trim(struct costack_pool *pool, struct costack_depot *d
 	return n;
 }
 
-static bool costack_pcp_idle(struct costack_pcp *pcp)
+/* Stacks that a CPU has loaded. */
+static u32 costack_pcp_loaded(struct costack_pool *pool, struct costack_pcp *pcp)
 {
-	return READ_ONCE(pcp->loaded.tag) == pcp->seen_tag &&
-	       (READ_ONCE(pcp->loaded.first) || READ_ONCE(pcp->prev));
+	u32 i, n = 0;
+
+	for (i = 1; i <= pool->magazine; i++)
+		n += !!READ_ONCE(pcp->slot[i]);
+	return n;
+}
+
+/* How often something was taken or given back. */
+static u64 costack_pcp_uses(struct costack_pcp *pcp)
+{
+	u64 uses = READ_ONCE(pcp->others);
+	unsigned int i;
+
+	for (i = 0; i < COSTACK_NR_CONTEXTS; i++)
+		uses += READ_ONCE(pcp->hits[i]) + READ_ONCE(pcp->frees[i]);
+	return uses;
+}
+
+static bool costack_pcp_idle(struct costack_pool *pool, struct costack_pcp *pcp)
+{
+	return costack_pcp_uses(pcp) == pcp->seen &&
+	       (READ_ONCE(pcp->prev) || costack_pcp_loaded(pool, pcp));
 }
 
 /*
@@ -543,12 +636,12 @@ static void costack_flush_idle(void *unused)
 		if (!pool->pcp)
 			continue;
 		pcp = this_cpu_ptr(pool->pcp);
-		if (!costack_pcp_idle(pcp))
+		if (!costack_pcp_idle(pool, pcp))
 			continue;
 		chain = this_cpu_xchg(pool->pcp->prev, NULL);
 		if (chain)
 			costack_depot_push(pool->depot[numa_node_id()], chain, true);
-		chain = costack_pcp_detach(pcp, 1);
+		chain = costack_slots_unload(pool, pcp);
 		if (chain)
 			costack_depot_push(pool->depot[numa_node_id()], chain, true);
 	}
@@ -556,11 +649,12 @@ static void costack_flush_idle(void *unused)
 
 static bool costack_cpu_idle(unsigned int cpu)
 {
+	struct costack_pool *pool;
 	unsigned int i;
 
 	for (i = 0; i < COSTACK_NR_POOLS; i++) {
-		if (costack_pools[i].pcp &&
-		    costack_pcp_idle(per_cpu_ptr(costack_pools[i].pcp, cpu)))
+		pool = &costack_pools[i];
+		if (pool->pcp && costack_pcp_idle(pool, per_cpu_ptr(pool->pcp, cpu)))
 			return true;
 	}
 	return false;
@@ -579,7 +673,7 @@ static void costack_flush_cpus(void)
 			if (!costack_pools[i].pcp)
 				continue;
 			pcp = per_cpu_ptr(costack_pools[i].pcp, cpu);
-			pcp->seen_tag = READ_ONCE(pcp->loaded.tag);
+			pcp->seen = costack_pcp_uses(pcp);
 		}
 	}
 	cpus_read_unlock();
@@ -720,24 +814,26 @@ out:
 
 /* Hotplug */
 
-/* @cpu is dead, or nobody runs any more: its lists may be taken from here. */
+/* @cpu is dead, or nobody runs any more: what it has may be taken from here. */
 static void costack_drain_cpu(unsigned int cpu)
 {
 	struct costack_depot *depot;
+	struct costack_pool *pool;
 	struct costack *chain;
 	struct costack_pcp *pcp;
 	unsigned int i;
 
 	preempt_disable();
 	for (i = 0; i < COSTACK_NR_POOLS; i++) {
-		if (!costack_pools[i].pcp)
+		pool = &costack_pools[i];
+		if (!pool->pcp)
 			continue;
-		pcp = per_cpu_ptr(costack_pools[i].pcp, cpu);
-		depot = costack_pools[i].depot[cpu_to_node(cpu)];
+		pcp = per_cpu_ptr(pool->pcp, cpu);
+		depot = pool->depot[cpu_to_node(cpu)];
 		chain = xchg(&pcp->prev, NULL);
 		if (chain)
 			costack_depot_push(depot, chain, false);
-		chain = costack_pcp_detach(pcp, 1);
+		chain = costack_slots_unload(pool, pcp);
 		if (chain)
 			costack_depot_push(depot, chain, false);
 	}
@@ -795,7 +891,7 @@ void costack_pool_sum(struct costack_pool *pool, struct costack_pool_sum *sum)
 		sum->allocs += READ_ONCE(pcp->others);
 		for (i = 0; i < COSTACK_NR_CONTEXTS; i++)
 			sum->allocs += READ_ONCE(pcp->hits[i]);
-		sum->cached_cpu += READ_ONCE(pcp->loaded.tag) & COSTACK_TAG_COUNT;
+		sum->cached_cpu += costack_pcp_loaded(pool, pcp);
 		rcu_read_lock();
 		prev = READ_ONCE(pcp->prev);
 		if (prev)
@@ -836,6 +932,26 @@ u64 costack_pools_count(enum costack_context context, bool freed)
 			pcp = per_cpu_ptr(costack_pools[i].pcp, cpu);
 			sum += READ_ONCE((freed ? pcp->frees : pcp->hits)[context]);
 		}
+	}
+	return sum;
+}
+
+/**
+ * costack_pools_exchanges() - changes of the lists that CPUs share
+ * @retries: written: how often one had to try again, since another CPU was faster
+ *
+ * Context: any; goes over all CPUs.
+ * Return: how many there were.
+ */
+u64 costack_pools_exchanges(u64 *retries)
+{
+	unsigned int cpu;
+	u64 sum = 0;
+
+	*retries = 0;
+	for_each_possible_cpu(cpu) {
+		sum += READ_ONCE(per_cpu(costack_exchanges, cpu));
+		*retries += READ_ONCE(per_cpu(costack_retries, cpu));
 	}
 	return sum;
 }
@@ -891,10 +1007,12 @@ static void costack_pool_fini(struct costack_pool *pool)
 	memset(pool, 0, sizeof(*pool));
 }
 
-static int costack_pool_init(struct costack_pool *pool, enum costack_backing backing,
-			     u32 size, unsigned int reserve)
+static int costack_pool_init(enum costack_backing backing, u32 size, unsigned int reserve)
 {
+	unsigned long index = costack_pool_index(size, backing);
+	struct costack_pool *pool = costack_pools + index;
 	struct costack_depot *depot;
+	unsigned int cpu;
 	int nid;
 
 	pool->handles = backing == COSTACK_BACKING_COROUTINE ? &costack_co_handles :
@@ -902,8 +1020,8 @@ static int costack_pool_init(struct costack_pool *pool, enum costack_backing bac
 	pool->size = size;
 	pool->backing = backing;
 	pool->reserve = reserve;
-	pool->magazine = clamp(COSTACK_MAGAZINE_BYTES / size, COSTACK_MAGAZINE_MIN,
-			       COSTACK_MAGAZINE_MAX);
+	pool->magazine = clamp_t(u32, COSTACK_MAGAZINE_BYTES / size, COSTACK_MAGAZINE_MIN,
+				 COSTACK_MAGAZINE_MAX);
 	pool->depot = kcalloc(nr_node_ids, sizeof(*pool->depot), GFP_KERNEL);
 	if (!pool->depot)
 		return -ENOMEM;
@@ -917,7 +1035,12 @@ static int costack_pool_init(struct costack_pool *pool, enum costack_backing bac
 		pool->depot[nid] = depot;
 	}
 	pool->pcp = alloc_percpu(struct costack_pcp);
-	return pool->pcp ? 0 : -ENOMEM;
+	if (!pool->pcp)
+		return -ENOMEM;
+	for_each_possible_cpu(cpu)
+		per_cpu_ptr(pool->pcp, cpu)->slot[pool->magazine + 1] = COSTACK_SLOT_END;
+	costack_pcps[COSTACK_BIT_MIN + index] = pool->pcp;
+	return 0;
 }
 
 static int costack_handles_init(struct costack_handles *handles, const char *name,
@@ -982,18 +1105,15 @@ int __init costack_pools_init(const struct costack_pool_config *config)
 		goto err_pools;
 	for (class = 0; class < COSTACK_NR_CLASSES; class++) {
 		size = COSTACK_SIZE_MIN << class;
-		ret = costack_pool_init(costack_pool_find(size, COSTACK_BACKING_KMALLOC),
-					COSTACK_BACKING_KMALLOC, size, config->reserve[class]);
+		ret = costack_pool_init(COSTACK_BACKING_KMALLOC, size, config->reserve[class]);
 		if (!ret && class < COSTACK_NR_CO_CLASSES)
-			ret = costack_pool_init(costack_pool_find(size, COSTACK_BACKING_COROUTINE),
-						COSTACK_BACKING_COROUTINE, size,
+			ret = costack_pool_init(COSTACK_BACKING_COROUTINE, size,
 						config->co_reserve);
 		if (ret)
 			goto err_pools;
 		if (size < PAGE_SIZE)
 			continue;
-		ret = costack_pool_init(costack_pool_find(size, COSTACK_BACKING_GUARD),
-					COSTACK_BACKING_GUARD, size, config->guard_reserve);
+		ret = costack_pool_init(COSTACK_BACKING_GUARD, size, config->guard_reserve);
 		if (ret)
 			goto err_pools;
 	}

@@ -4,25 +4,34 @@
  * context. Knows no BPF.
  *
  * Each stack has a handle of one cache line, struct costack, allocated with its
- * memory and kept with it; lists link handles, so taking and giving back a
- * stack touches that line and never the memory behind it.
+ * memory and kept with it, so that taking and giving back a stack never touches
+ * the memory behind it.
  *
- *   CPU 0: loaded -> cs -> cs -> cs      taken and given back here, LIFO
- *          prev   -> [full magazine]     so that a swing around a boundary
- *   CPU 1: ...                           does not go to the depot each time
+ *   CPU 0: loaded [a b c - - - -]        taken and given back here, LIFO
+ *          prev   -> d -> e -> ...       a full magazine, so that a swing around
+ *   CPU 1: ...                           a boundary does not go to the depot each time
  *   node:  depot  -> [magazine] -> [magazine] -> ...   exchanged whole
  *
  * That is Bonwick's magazine layer (J. Bonwick, J. Adams: Magazines and Vmem,
- * USENIX 2001), with lists in the place of arrays. Why it is safe in NMI, in
- * the slab allocator, and in a tracing program that interrupts this very code:
- * there is no lock. Every list head is a pair (first, tag) changed by a 128-bit
- * compare-and-exchange, without the LOCK prefix for the CPU's own list, and the
- * tag counts changes, so that a list that was popped and pushed in between
- * is told apart (SLUB's lockless fast path did the same: 8a5ec0ba42c4 "Lockless
- * (and preemptless) fastpaths for slub"). The link of a handle that somebody else
- * has just taken may be read; handles are type-stable (SLAB_TYPESAFE_BY_RCU)
- * and readers have preemption disabled, so this is a read of a stale link, and
- * the exchange then fails.
+ * USENIX 2001). Why it is safe in NMI, in the slab allocator, and in a tracing program
+ * that interrupts this very code: there is no lock.
+ *
+ * What is loaded lies in an array of slots. Taking a stack changes its slot to NULL, giving
+ * one back changes a slot from NULL, each by one compare-and-exchange without the LOCK
+ * prefix, since a CPU's slots are changed by that CPU alone (kernel/fork.c keeps the stacks of
+ * threads that ended so, in two slots). Nothing is read through a stack before it is
+ * owned, so there is no ABA: a stack that was taken and came back is as free as before. Nor
+ * need preemption be disabled: each step uses the slots of the CPU that it runs on. The top, the
+ * highest slot in use, is a hint: who is interrupted or migrated between a slot and
+ * the top leaves it wrong. Whoever then finds the slot other than the hint says looks at
+ * all of them, and sets it right.
+ *
+ * The depot's lists link magazines, and are common to all CPUs: their heads are pairs (first,
+ * tag) changed by a 128-bit compare-and-exchange, and the tag counts changes, so that a
+ * list that was popped and pushed in between is told apart. The link of a handle that
+ * somebody else has just taken may be read; handles are type-stable (SLAB_TYPESAFE_BY_RCU)
+ * and readers have preemption disabled, so this is a read of a stale link, and the exchange
+ * then fails.
  *
  * The depot has two lists. Magazines are put on the hot one; once a period the
  * two change roles. What is still on the cold one when its period ends has not
@@ -53,8 +62,12 @@
 #define COSTACK_NR_CLASSES	8	/* 512 bytes << 0..7 */
 #define COSTACK_NR_CO_CLASSES	4	/* of these, what a suspended coroutine can keep */
 
+/* Stacks in a full magazine, at most. */
+#define COSTACK_MAGAZINE_MAX	32
+
 struct costack;
 struct costack_handles;
+struct costack_pcp;
 struct costack_pool;
 
 /**
@@ -74,7 +87,7 @@ struct costack_handle_type {
 
 /**
  * struct costack - handle of one stack
- * @next: link of the list the stack is on; the holder's otherwise
+ * @next: link of the magazine the stack is in, unless that is loaded; the holder's otherwise
  * @mem: the stack's memory; constant
  * @size: bytes at @mem; constant
  * @dirty: bytes from the start of @mem that may differ from zero; only grows
@@ -84,6 +97,7 @@ struct costack_handle_type {
  *	before the magazine is published, by its only owner
  * @chain_next: next magazine in the depot; as @chain_count
  * @pool: where the stack belongs; constant
+ * @pcp: that of @pool; constant
  * @allocator: for costack_backing_return(); constant
  *
  * For BPF programs this is an opaque type; they hold it as a referenced kptr.
@@ -97,13 +111,14 @@ struct costack {
 	u32 chain_count;
 	struct costack *chain_next;
 	struct costack_pool *pool;
+	struct costack_pcp __percpu *pcp;
 	u8 allocator;
 } ____cacheline_aligned;
 
 /**
  * union costack_head - head of a lock-free list
  * @first: first handle, or NULL
- * @tag: number of changes; on a CPU's list the low 16 bits count its stacks
+ * @tag: number of changes
  * @full: both, for the 128-bit exchange
  */
 union costack_head {
@@ -113,9 +128,6 @@ union costack_head {
 	};
 	u128 full;
 };
-
-#define COSTACK_TAG_COUNT	0xffffULL
-#define COSTACK_TAG_CHANGE	0x10000ULL
 
 /**
  * enum costack_context - rows of the debugfs file contexts
@@ -137,23 +149,25 @@ enum costack_context {
 
 /**
  * struct costack_pcp - one CPU's share of a pool
- * @loaded: the list in use; changed by this CPU alone, any context,
- *	cmpxchg128_local; by another CPU once this one is dead
- * @prev: a whole magazine, or NULL; changed by this CPU alone, this_cpu_xchg
- * @hits: stacks handed out from these two, by context; this_cpu_inc
- * @frees: stacks given back on this CPU, by context; this_cpu_inc
+ * @top: index of the highest slot in use, 0 when there is none: a hint; this_cpu_write
+ * @hits: stacks handed out from this CPU's two magazines, by context; this_cpu_inc
  * @others: stacks handed out on this CPU from elsewhere; this_cpu_inc
- * @seen_tag: @loaded's tag when the trim worker last looked; the worker's
- *
- * An allocation changes the first cache line alone.
+ * @prev: a whole magazine, or NULL; changed by this CPU alone, this_cpu_xchg
+ * @frees: stacks given back on this CPU, by context; this_cpu_inc
+ * @seen: @hits, @others and @frees when the trim worker last looked; the worker's
+ * @slot: what is loaded, in slots 1 to the pool's magazine; changed by this CPU
+ *	alone, any context, this_cpu_try_cmpxchg; by another CPU once this one is dead. The slots at
+ *	both ends are constant: the first is empty, and the one behind the last is not, so
+ *	that neither end needs to be looked for.
  */
 struct costack_pcp {
-	union costack_head loaded;
-	struct costack *prev;
+	unsigned long top;
 	u64 hits[COSTACK_NR_CONTEXTS];
-	u64 frees[COSTACK_NR_CONTEXTS];
 	u64 others;
-	u64 seen_tag;
+	struct costack *prev;
+	u64 frees[COSTACK_NR_CONTEXTS];
+	u64 seen;
+	struct costack *slot[COSTACK_MAGAZINE_MAX + 2];
 } ____cacheline_aligned;
 
 /**
@@ -289,9 +303,10 @@ void costack_pools_exit(void);
 struct costack_pool *costack_pool_nth(unsigned int n);
 struct costack *costack_pool_get(struct costack_pool *pool, enum costack_mode mode,
 				 enum costack_context context, enum costack_source *source);
-void costack_pool_put_slow(struct costack_pcp *pcp, struct costack *cs);
+void costack_pool_put_slow(struct costack *cs, enum costack_context context);
 void costack_pool_sum(struct costack_pool *pool, struct costack_pool_sum *sum);
 u64 costack_pools_count(enum costack_context context, bool freed);
+u64 costack_pools_exchanges(u64 *retries);
 u64 costack_pools_limit(void);
 u64 costack_pools_bytes(void);
 
@@ -299,61 +314,46 @@ u64 costack_pools_bytes(void);
 
 extern struct costack_pool costack_pools[COSTACK_NR_POOLS];
 
+/* The index of the highest bit of a size less one, where the smallest class is. */
+#define COSTACK_BIT_MIN		ilog2(COSTACK_SIZE_MIN - 1)
+
+/*
+ * The share of each of these, closer together; NULL where there is no such pool. The first
+ * COSTACK_BIT_MIN are of none, so that a bit's index need not be made one of a class.
+ */
+extern struct costack_pcp __percpu *costack_pcps[COSTACK_BIT_MIN + COSTACK_NR_POOLS];
+
 /*
  * What every allocation and every release does, for its callers to have in line.
  */
 
-/*
- * Change a list of this CPU's from *@first, *@tag to @new, @new_tag; if it is not that, say what
- * it is. Halves, since the 16-byte union of try_cmpxchg128_local() has the compiler align the
- * caller's frame.
- */
-static __always_inline bool costack_head_change(union costack_head *head, struct costack **first,
-						u64 *tag, struct costack *new, u64 new_tag)
-{
-#ifdef CONFIG_X86_64
-	bool changed;
-
-	instrument_atomic_read_write(head, sizeof(*head));
-	asm volatile("cmpxchg16b %[head]"
-		     : "=@ccz" (changed), [head] "+m" (head->full), "+a" (*first), "+d" (*tag)
-		     : "b" (new), "c" (new_tag)
-		     : "memory");
-	return changed;
-#else
-	union costack_head old = { { .first = *first, .tag = *tag } };
-	union costack_head to = { { .first = new, .tag = new_tag } };
-
-	if (try_cmpxchg128_local(&head->full, &old.full, to.full))
-		return true;
-	*first = old.first;
-	*tag = old.tag;
-	return false;
-#endif
-}
-
 /**
- * costack_pool_find() - the pool for stacks of a size
+ * costack_pool_index() - the index of the pool for stacks of a size
  * @size: bytes, 1 to COSTACK_SIZE_MAX
  * @backing: kind of memory
  *
  * Guarded memory comes in whole pages, so smaller sizes are rounded up to one.
  *
  * Context: any.
- * Return: the pool; its stacks hold @size bytes or more.
+ * Return: the index in costack_pools; that one's stacks hold @size bytes or more.
  */
-static __always_inline struct costack_pool *costack_pool_find(u32 size,
-							      enum costack_backing backing)
+static __always_inline unsigned long costack_pool_index(u32 size, enum costack_backing backing)
 {
 	if (backing == COSTACK_BACKING_GUARD)
 		size = max_t(u32, size, PAGE_SIZE);
-	/* Sums, not indices, here and below: kernels with UBSAN check each of these. */
-	return costack_pools + backing * COSTACK_NR_CLASSES + fls((size - 1) / COSTACK_SIZE_MIN);
+	return backing * COSTACK_NR_CLASSES + __fls((size - 1) | (COSTACK_SIZE_MIN - 1)) -
+	       COSTACK_BIT_MIN;
+}
+
+/* The pool itself, for stacks of a size. */
+static inline struct costack_pool *costack_pool_find(u32 size, enum costack_backing backing)
+{
+	return costack_pools + costack_pool_index(size, backing);
 }
 
 /**
- * costack_pool_take() - take a stack if there is one on this CPU's list
- * @pool: where from
+ * costack_pool_take() - take the stack at the top of what this CPU has loaded
+ * @pcp: of the pool where from
  * @context: the row it is counted under
  *
  * The contents are what the last holder left.
@@ -361,46 +361,18 @@ static __always_inline struct costack_pool *costack_pool_find(u32 size,
  * Context: any, NMI included.
  * Return: a stack that the caller owns, or NULL: costack_pool_get() looks further.
  */
-static __always_inline struct costack *costack_pool_take(struct costack_pool *pool,
+static __always_inline struct costack *costack_pool_take(struct costack_pcp __percpu *pcp,
 							 enum costack_context context)
 {
-	struct costack_pcp __percpu *share = pool->pcp;
-	struct costack *first, *taken;
-	struct costack_pcp *pcp;
-	u64 tag;
+	/* Sums, not indices, here and below: kernels with UBSAN check each of these. */
+	unsigned long top = this_cpu_read(pcp->top);
+	struct costack *cs = this_cpu_read(*(&pcp->slot[0] + top));
 
-	/* The list is this CPU's, and handles stay what they are while a stale link is read. */
-	preempt_disable_notrace();
-	pcp = raw_cpu_ptr(share);
-	tag = READ_ONCE(pcp->loaded.tag);
-	first = READ_ONCE(pcp->loaded.first);
-	do {
-		taken = first;
-		if (unlikely(!taken)) {
-			preempt_enable_notrace();
-			return NULL;
-		}
-	} while (unlikely(!costack_head_change(&pcp->loaded, &first, &tag, READ_ONCE(taken->next),
-					       tag + COSTACK_TAG_CHANGE - 1)));
-	this_cpu_inc(*(&share->hits[0] + context));
-	preempt_enable_notrace();
-	return taken;
-}
-
-/* False when the list holds a full magazine already. Preemption is disabled. */
-static __always_inline bool costack_pcp_push(struct costack_pcp *pcp, struct costack *cs,
-					     u32 magazine)
-{
-	u64 tag = READ_ONCE(pcp->loaded.tag);
-	struct costack *first = READ_ONCE(pcp->loaded.first);
-
-	do {
-		if (unlikely((tag & COSTACK_TAG_COUNT) >= magazine))
-			return false;
-		WRITE_ONCE(cs->next, first);
-	} while (unlikely(!costack_head_change(&pcp->loaded, &first, &tag, cs,
-					       tag + COSTACK_TAG_CHANGE + 1)));
-	return true;
+	if (unlikely(!cs || !this_cpu_try_cmpxchg(*(&pcp->slot[0] + top), &cs, NULL)))
+		return NULL;
+	this_cpu_write(pcp->top, top - 1);
+	this_cpu_inc(*(&pcp->hits[0] + context));
+	return cs;
 }
 
 /**
@@ -414,16 +386,17 @@ static __always_inline bool costack_pcp_push(struct costack_pcp *pcp, struct cos
  */
 static __always_inline void costack_pool_put(struct costack *cs, enum costack_context context)
 {
-	struct costack_pool *pool = cs->pool;
-	struct costack_pcp __percpu *share = pool->pcp;
-	struct costack_pcp *pcp;
+	struct costack_pcp __percpu *pcp = cs->pcp;
+	unsigned long slot = this_cpu_read(pcp->top) + 1;
+	struct costack *empty = NULL;
 
-	preempt_disable_notrace();
-	pcp = raw_cpu_ptr(share);
-	this_cpu_inc(*(&share->frees[0] + context));
-	if (unlikely(!costack_pcp_push(pcp, cs, pool->magazine)))
-		costack_pool_put_slow(pcp, cs);
-	preempt_enable_notrace();
+	if (unlikely(!this_cpu_try_cmpxchg(*(&pcp->slot[0] + slot), &empty, cs))) {
+		costack_pool_put_slow(cs, context);
+		return;
+	}
+	this_cpu_write(pcp->top, slot);
+	/* Last: until then it counts as held, and the worker goes on. */
+	this_cpu_inc(*(&pcp->frees[0] + context));
 }
 
 #endif /* _COSTACK_POOL_H */

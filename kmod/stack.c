@@ -40,7 +40,7 @@ static struct costack *costack_stack_take(u32 size, enum costack_backing backing
  * Context: any.
  * Return: @cs
  */
-struct costack *costack_stack_clear(struct costack *cs)
+noinline struct costack *costack_stack_clear(struct costack *cs)
 {
 	memset(cs->mem, 0, cs->dirty);
 	cs->dirty = 0;
@@ -50,15 +50,15 @@ struct costack *costack_stack_clear(struct costack *cs)
 /**
  * costack_stack_alloc_slow() - costack_stack_alloc() where something is out of the ordinary
  * @size: as there
- * @flags: as there
  * @mode: as there
+ * @flags: as there
  * @context: as there
  *
  * Context: as @mode says.
  * Return: as there.
  */
-struct costack *costack_stack_alloc_slow(u32 size, u64 flags, enum costack_mode mode,
-					 enum costack_context context)
+noinline struct costack *costack_stack_alloc_slow(u32 size, enum costack_mode mode, u64 flags,
+						  enum costack_context context)
 {
 	struct costack *cs;
 	u64 start = 0;
@@ -89,21 +89,22 @@ struct costack *costack_stack_alloc_slow(u32 size, u64 flags, enum costack_mode 
  * Context: any.
  * Return: @cs, cleared
  */
-struct costack *costack_stack_trace_alloc(struct costack *cs, enum costack_context context)
+noinline struct costack *costack_stack_trace_alloc(struct costack *cs, enum costack_context context)
 {
 	trace_costack_alloc(cs, cs->size, context, COSTACK_SRC_MAGAZINE);
 	return costack_stack_clear(cs);
 }
 
 /**
- * costack_stack_trace_free() - the tracepoint of a release
- * @cs: the stack, which is not in the pool yet
+ * costack_stack_put_traced() - give a stack back, with the tracepoint of a release
+ * @cs: the stack, without references; not the caller's afterwards
  *
  * Context: any.
  */
-void costack_stack_trace_free(struct costack *cs)
+noinline void costack_stack_put_traced(struct costack *cs)
 {
 	trace_costack_free(cs, cs->size, cs->dirty);
+	costack_pool_put(cs, costack_context_now());
 }
 
 /**
@@ -129,6 +130,13 @@ struct costack *costack_stack_alloc_unzeroed(u32 size, enum costack_backing back
 	return cs;
 }
 
+/* Apart from those who may not: what might_sleep() calls would have costack_alloc() keep things. */
+static noinline struct costack *costack_alloc_sleepable(u32 size, u64 flags)
+{
+	might_sleep();
+	return costack_stack_alloc(size, flags, COSTACK_MODE_SLEEPABLE, COSTACK_CTX_SLEEPABLE);
+}
+
 /**
  * costack_alloc() - take a stack, for kernel modules
  * @size: bytes wanted, 1 to COSTACK_SIZE_MAX; rounded up to a power of two
@@ -144,17 +152,19 @@ struct costack *costack_stack_alloc_unzeroed(u32 size, enum costack_backing back
  */
 struct costack *costack_alloc(u32 size, gfp_t gfp, u64 flags)
 {
-	enum costack_context context = costack_context_now();
+	enum costack_context context;
+	struct costack *cs;
 
-	if (gfpflags_allow_blocking(gfp)) {
-		might_sleep();
-		return costack_stack_alloc(size, flags, COSTACK_MODE_SLEEPABLE,
-					   COSTACK_CTX_SLEEPABLE);
-	}
-	return costack_stack_alloc(size, flags,
-				   gfp && context != COSTACK_CTX_NMI ? COSTACK_MODE_ATOMIC :
-								       COSTACK_MODE_NOLOCK,
-				   context);
+	if (gfpflags_allow_blocking(gfp))
+		return costack_alloc_sleepable(size, flags);
+	context = costack_context_now();
+	cs = costack_stack_take_hot(size, flags, context);
+	if (likely(cs))
+		return costack_stack_hand_out(cs, context);
+	return costack_stack_alloc_slow(size,
+					gfp && context != COSTACK_CTX_NMI ? COSTACK_MODE_ATOMIC :
+									    COSTACK_MODE_NOLOCK,
+					flags, context);
 }
 EXPORT_SYMBOL_GPL(costack_alloc);
 

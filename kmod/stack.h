@@ -19,14 +19,36 @@
 DECLARE_TRACEPOINT(costack_alloc);
 DECLARE_TRACEPOINT(costack_free);
 
-struct costack *costack_stack_alloc_slow(u32 size, u64 flags, enum costack_mode mode,
+struct costack *costack_stack_alloc_slow(u32 size, enum costack_mode mode, u64 flags,
 					 enum costack_context context);
 struct costack *costack_stack_alloc_unzeroed(u32 size, enum costack_backing backing,
 					     enum costack_mode mode,
 					     enum costack_context context);
 struct costack *costack_stack_clear(struct costack *cs);
 struct costack *costack_stack_trace_alloc(struct costack *cs, enum costack_context context);
-void costack_stack_trace_free(struct costack *cs);
+void costack_stack_put_traced(struct costack *cs);
+
+/* What is tried first. */
+static __always_inline struct costack *costack_stack_take_hot(u32 size, u64 flags,
+							      enum costack_context context)
+{
+	/* With the key between them, the compiler makes a branch of each and keeps no results. */
+	if (unlikely(size - 1 >= COSTACK_SIZE_MAX) ||
+	    static_branch_unlikely(&costack_latency_key) || unlikely(flags))
+		return NULL;
+	return costack_pool_take(*(costack_pcps + COSTACK_BIT_MIN +
+				   costack_pool_index(size, COSTACK_BACKING_KMALLOC)), context);
+}
+
+/* Nothing has to be kept over the calls: each is the last thing done. */
+static __always_inline struct costack *costack_stack_hand_out(struct costack *cs,
+							      enum costack_context context)
+{
+	refcount_set(&cs->ref, 1);
+	if (tracepoint_enabled(costack_alloc))
+		return costack_stack_trace_alloc(cs, context);
+	return cs->dirty ? costack_stack_clear(cs) : cs;
+}
 
 /**
  * costack_stack_alloc() - take a stack
@@ -45,19 +67,11 @@ static __always_inline struct costack *costack_stack_alloc(u32 size, u64 flags,
 							   enum costack_mode mode,
 							   enum costack_context context)
 {
-	struct costack *cs;
+	struct costack *cs = costack_stack_take_hot(size, flags, context);
 
-	if (unlikely(size - 1 >= COSTACK_SIZE_MAX || flags) ||
-	    static_branch_unlikely(&costack_latency_key))
-		return costack_stack_alloc_slow(size, flags, mode, context);
-	cs = costack_pool_take(costack_pool_find(size, COSTACK_BACKING_KMALLOC), context);
 	if (unlikely(!cs))
-		return costack_stack_alloc_slow(size, flags, mode, context);
-	refcount_set(&cs->ref, 1);
-	if (tracepoint_enabled(costack_alloc))
-		return costack_stack_trace_alloc(cs, context);
-	/* Last, and without a return to here: nothing has to be kept over the call. */
-	return cs->dirty ? costack_stack_clear(cs) : cs;
+		return costack_stack_alloc_slow(size, mode, flags, context);
+	return costack_stack_hand_out(cs, context);
 }
 
 /**
@@ -78,8 +92,9 @@ static __always_inline void costack_stack_put(struct costack *cs)
 		return;
 	}
 	if (tracepoint_enabled(costack_free))
-		costack_stack_trace_free(cs);
-	costack_pool_put(cs, costack_context_now());
+		costack_stack_put_traced(cs);
+	else
+		costack_pool_put(cs, costack_context_now());
 }
 
 #endif /* _COSTACK_STACK_H */

@@ -80,7 +80,7 @@ DECLARE_STATIC_KEY_FALSE(costack_latency_key);
  */
 static inline enum costack_context costack_context_now(void)
 {
-	unsigned long pc = preempt_count();
+	unsigned int pc = preempt_count();
 
 	if (likely(!(pc & (NMI_MASK | HARDIRQ_MASK | SOFTIRQ_OFFSET))))
 		return COSTACK_CTX_PROCESS;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A list that was changed and looks as before (ABA): each exchange in the module's
- * code is interrupted, right before it, by a program that does just that. Chance
- * does not find these in the time that a test has.
+ * A list that was changed and looks as before (ABA), and what a CPU has loaded, changed in any
+ * way: each exchange in the module's code is interrupted, right before it and, if a slot is
+ * exchanged, right behind, by a program that does just that. Chance does not find these in
+ * the time that a test has.
  */
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -12,7 +13,7 @@
 #include "aba.skel.h"
 #include "progs/aba.h"
 
-#define MAX_SITES	64
+#define MAX_SITES	128
 
 struct site {
 	char func[64];
@@ -29,7 +30,47 @@ static int nr_sites;
 	ASSERT_OK(prog_run((skel)->progs.what, &__args, sizeof(__args), NULL));	\
 })
 
-/* cmpxchg16b: REX.W 0f c7 /1, before it lock or not. */
+/* Where an allocation or a release gets to. */
+static bool reached(const char *func)
+{
+	static const char *const begin[] = {
+		"bpf_costack_alloc_nolock", "bpf_costack_release", "costack_depot_", "costack_list_",
+		"costack_pool_", "costack_slots_", "costack_stack_",
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(begin); i++) {
+		if (!strncmp(func, begin[i], strlen(begin[i])))
+			return true;
+	}
+	return false;
+}
+
+static void add_site(const char *func, unsigned long offset)
+{
+	if (nr_sites == MAX_SITES)
+		return;
+	snprintf(sites[nr_sites].func, sizeof(sites[0].func), "%s", func);
+	sites[nr_sites++].offset = offset;
+}
+
+/* Bytes of a ModRM byte and what belongs to it, that is not a register. */
+static unsigned int operand_size(const u8 *modrm)
+{
+	bool sib = (modrm[0] & 7) == 4;
+	u8 base = sib ? modrm[1] & 7 : modrm[0] & 7;
+
+	switch (modrm[0] >> 6) {
+	case 0:
+		return 1 + sib + (base == 5 ? 4 : 0);
+	case 1:
+		return 1 + sib + 1;
+	default:
+		return 1 + sib + 4;
+	}
+}
+
+/* Of lists, cmpxchg16b: REX.W 0f c7 /1, locked or not; of slots, cmpxchg: 65 REX.W 0f b1. */
 static void find_in(struct aba *skel, const char *func, unsigned long address,
 		    unsigned long size)
 {
@@ -40,12 +81,15 @@ static void find_in(struct aba *skel, const char *func, unsigned long address,
 	skel->bss->address = address;
 	if (!ASSERT_OK(prog_run(skel->progs.read_code, NULL, 0, &retval)) || retval)
 		return;
-	for (i = 1; i + 4 <= min(size, CODE_MAX) && nr_sites < MAX_SITES; i++) {
-		if ((c[i] & 0xf8) != 0x48 || c[i + 1] != 0x0f || c[i + 2] != 0xc7 ||
-		    (c[i + 3] & 0x38) != 0x08)
+	for (i = 1; i + 5 <= min(size, CODE_MAX); i++) {
+		if ((c[i] & 0xf8) != 0x48 || c[i + 1] != 0x0f)
 			continue;
-		snprintf(sites[nr_sites].func, sizeof(sites[0].func), "%s", func);
-		sites[nr_sites++].offset = c[i - 1] == 0xf0 ? i - 1 : i;
+		if (c[i + 2] == 0xc7 && (c[i + 3] & 0x38) == 0x08) {
+			add_site(func, c[i - 1] == 0xf0 ? i - 1 : i);
+		} else if (c[i + 2] == 0xb1 && c[i - 1] == 0x65) {
+			add_site(func, i - 1);
+			add_site(func, i + 3 + operand_size(&c[i + 3]));
+		}
 	}
 }
 
@@ -73,7 +117,7 @@ static void find_sites(struct aba *skel)
 			if (funcs[j].address > funcs[i].address)
 				next = min(next, funcs[j].address);
 		}
-		if (strstr(funcs[i].name, "costack_"))
+		if (reached(funcs[i].name))
 			find_in(skel, funcs[i].name, funcs[i].address, next - funcs[i].address);
 	}
 }
@@ -85,21 +129,27 @@ static struct bpf_link *attach(struct aba *skel, const struct site *site)
 	return bpf_program__attach_kprobe_opts(skel->progs.interrupt, site->func, &opts);
 }
 
-/* One allocation with the interrupt in it; did it come, and is all as it should be? */
+/* One operation with the interrupt in it; did it come, and is all as it should be? */
 static bool interrupted(struct aba *skel, int what)
 {
 	skel->bss->hits = 0;
 	skel->bss->lost = 0;
 	skel->bss->short_of = 0;
-	skel->bss->armed = what;
-	aba_do(skel, allocate, .slot = ABA_OUTER);
+	if (what == ABA_CPU_FILLED) {
+		aba_do(skel, allocate, .slot = ABA_OUTER);
+		skel->bss->armed = what;
+		aba_do(skel, release, .slot = ABA_OUTER);
+	} else {
+		skel->bss->armed = what;
+		aba_do(skel, allocate, .slot = ABA_OUTER);
+	}
 	skel->bss->armed = ABA_NOTHING;
 	if (!skel->bss->hits)
 		return false;
 	/* Who comes next must not get what the interrupt holds. */
 	aba_do(skel, allocate, .slot = ABA_LATER, .count = 4 * ABA_MAGAZINE);
 	aba_do(skel, check, .slot = ABA_SECOND,
-	       .count = what == ABA_CPU_LIST ? 1 : ABA_MAGAZINE);
+	       .count = what == ABA_DEPOT_LIST ? ABA_MAGAZINE : 1);
 	ASSERT_EQ(skel->bss->lost, 0);
 	ASSERT_EQ(skel->bss->short_of, 0);
 	return true;
@@ -132,10 +182,10 @@ static void run(int what, u32 size)
 			continue;
 		/* In the depot's case the CPU must have nothing left. */
 		wait_quiet();
-		if (what == ABA_CPU_LIST) {
+		if (what != ABA_DEPOT_LIST) {
 			aba_do(skel, allocate, .slot = ABA_LATER, .count = 8);
 			aba_do(skel, release, .slot = ABA_LATER, .count = 8);
-			aba_do(skel, allocate, .slot = ABA_SPARE);
+			aba_do(skel, allocate, .slot = ABA_SPARE, .count = 2);
 		} else {
 			for (j = 0; j < 9 || (cached_cpu(size) && j < 32); j++)
 				aba_do(skel, allocate, .slot = ABA_SPARE + j);
@@ -154,9 +204,19 @@ static void run(int what, u32 size)
 	ASSERT_EQ(module_unload(), 0);
 }
 
-TEST(aba_cpu_list, .params = "trim_ms=600000")
+TEST(aba_cpu_same, .params = "trim_ms=600000")
 {
-	run(ABA_CPU_LIST, 2048);
+	run(ABA_CPU_SAME, 2048);
+}
+
+TEST(aba_cpu_taken, .params = "trim_ms=600000")
+{
+	run(ABA_CPU_TAKEN, 2048);
+}
+
+TEST(aba_cpu_filled, .params = "trim_ms=600000")
+{
+	run(ABA_CPU_FILLED, 2048);
 }
 
 TEST(aba_depot, .params = "reserve=64,64,64,64,64,64,32,64 trim_ms=600000")

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The worst that can interrupt an allocation, at the worst place: between the look
- * at a list and the exchange of its head. The program is a kprobe on the exchange
- * itself; it takes what the interrupted one has seen, and puts back the first of it
- * with something else behind, so that the list looks as before.
+ * The worst that can interrupt an allocation or a release, at the worst places: between the
+ * look at a list's head, or a slot, and its exchange; and between that and the change of the
+ * top. The program is a kprobe there; it takes what the interrupted one has seen, and
+ * puts back the first of it with something else behind, so that all looks as before; or takes it
+ * for good; or puts something where there was nothing.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -71,8 +72,8 @@ static void put(u32 key)
 		short_of++;
 }
 
-/* The CPU's list is A, B, ...: hold B, and put another one behind A. */
-static void on_cpu_list(void)
+/* The CPU has A, B, ...: hold B, and put another one behind A. */
+static void on_cpu_same(void)
 {
 	take(ABA_FIRST, false);
 	take(ABA_SECOND, true);
@@ -109,10 +110,21 @@ int interrupt(void *ctx)
 		return 0;
 	armed = ABA_NOTHING;
 	hits++;
-	if (what == ABA_CPU_LIST)
-		on_cpu_list();
-	else
+	switch (what) {
+	case ABA_CPU_SAME:
+		on_cpu_same();
+		break;
+	case ABA_CPU_TAKEN:
+		take(ABA_SECOND, true);
+		break;
+	case ABA_CPU_FILLED:
+		take(ABA_SECOND, true);
+		put(ABA_SPARE);
+		put(ABA_SPARE + 1);
+		break;
+	default:
 		on_depot_list();
+	}
 	return 0;
 }
 

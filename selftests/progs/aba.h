@@ -18,7 +18,9 @@
 
 enum {
 	ABA_NOTHING,
-	ABA_CPU_LIST,
+	ABA_CPU_SAME,	/* what the CPU has loaded looks as before */
+	ABA_CPU_TAKEN,	/* what was seen is gone */
+	ABA_CPU_FILLED,	/* a stack is where one was to be put */
 	ABA_DEPOT_LIST,
 };
 

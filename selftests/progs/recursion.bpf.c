@@ -42,13 +42,13 @@ int kprobe_get(void *ctx)
 	return again(2);
 }
 
-SEC("fentry/costack_stack_trace_free")
+SEC("fentry/costack_stack_put_traced")
 int fentry_put(void *ctx)
 {
 	return again(3);
 }
 
-SEC("kprobe/costack_stack_trace_free")
+SEC("kprobe/costack_stack_put_traced")
 int kprobe_put(void *ctx)
 {
 	return again(4);

@@ -20,6 +20,11 @@
 #undef this_cpu_generic_cmpxchg
 #define this_cpu_generic_cmpxchg(pcp, old, new)	raw_cpu_generic_cmpxchg(pcp, old, new)
 
+/* And this is the instruction that it is on a machine. */
+#undef this_cpu_generic_try_cmpxchg
+#define this_cpu_generic_try_cmpxchg(pcp, ovalp, nval)			\
+	try_cmpxchg_local(raw_cpu_ptr(&(pcp)), ovalp, nval)
+
 /* Not that it is used. */
 #define kernel_stack_pointer(regs)	user_stack_pointer(regs)
 
