@@ -155,7 +155,9 @@ static int stats_show(struct seq_file *m, void *unused)
 {
 	s64 live_bytes, cached_bytes, obtained_bytes, returned_bytes;
 	struct costack_pool_sum sum;
+	u64 exchanges, retries;
 
+	exchanges = costack_pools_exchanges(&retries);
 	costack_pools_sum(&sum, &live_bytes, &cached_bytes, &obtained_bytes, &returned_bytes);
 	seq_puts(m, "costack-stats: 1\n");
 	seq_printf(m, "obtained: %lld\n", sum.obtained);
@@ -173,6 +175,8 @@ static int stats_show(struct seq_file *m, void *unused)
 	seq_printf(m, "misses: %lld\n", sum.grown + sum.failed);
 	seq_printf(m, "refilled: %lld\n", sum.refilled);
 	seq_printf(m, "trimmed: %lld\n", sum.trimmed);
+	seq_printf(m, "exchanges: %llu\n", exchanges);
+	seq_printf(m, "retries: %llu\n", retries);
 	seq_printf(m, "fail_size: %llu\n", costack_stat_total(COSTACK_STAT_FAIL_SIZE));
 	seq_printf(m, "fail_flags: %llu\n", costack_stat_total(COSTACK_STAT_FAIL_FLAGS));
 	seq_printf(m, "fail_limit: %llu\n", costack_stat_total(COSTACK_STAT_FAIL_LIMIT));
