@@ -29,6 +29,9 @@ static bool costack_message_set(struct costack_message *msg, const void *from, u
  */
 bool costack_message_skb(struct costack_message *msg, const struct sk_buff *skb, u32 off, u32 len)
 {
+	/* Nobody changes it while it is read: whoever has the packet waits for that. */
+	if (costack_message_set(msg, skb->data, COSTACK_MSG_MEM, skb_headlen(skb), off, len))
+		return true;
 	return costack_message_set(msg, skb, COSTACK_MSG_SKB, skb->len, off, len);
 }
 
@@ -44,6 +47,9 @@ bool costack_message_skb(struct costack_message *msg, const struct sk_buff *skb,
  */
 bool costack_message_xdp(struct costack_message *msg, struct xdp_buff *xdp, u32 off, u32 len)
 {
+	if (costack_message_set(msg, xdp->data, COSTACK_MSG_MEM, xdp->data_end - xdp->data, off,
+				len))
+		return true;
 	return costack_message_set(msg, xdp, COSTACK_MSG_XDP, xdp_get_buff_len(xdp), off, len);
 }
 
@@ -91,10 +97,7 @@ void costack_message_copy_packet(const struct costack_message *msg, void *to, u3
 		return;
 	if (msg->kind == COSTACK_MSG_XDP)
 		costack_xdp_copy(msg->from, msg->pos, to, n);
-	else if (likely(msg->pos + n <= skb_headlen(skb)))
-		memcpy(to, skb->data + msg->pos, n);
-	else
-		/* Cannot fail: the bytes are there. Unreadable frags read as zero. */
-		if (skb_copy_bits(skb, msg->pos, to, n))
-			memset(to, 0, n);
+	/* Cannot fail: the bytes are there. Unreadable frags read as zero. */
+	else if (skb_copy_bits(skb, msg->pos, to, n))
+		memset(to, 0, n);
 }

@@ -13,8 +13,8 @@ struct xdp_buff;
 
 /**
  * enum costack_message_kind - what the bytes lie in
- * @COSTACK_MSG_MEM: memory
- * @COSTACK_MSG_SKB: a &struct sk_buff, from its data on, whether linear or not
+ * @COSTACK_MSG_MEM: memory, such as a packet's linear part
+ * @COSTACK_MSG_SKB: a &struct sk_buff, from its data on, not all of it in the linear part
  * @COSTACK_MSG_XDP: a &struct xdp_buff, likewise
  */
 enum costack_message_kind {
