@@ -24,7 +24,7 @@
  * One coroutine in so many is watched for how deep its stack gets, in the first, second,
  * fourth, ... run.
  */
-#define COSTACK_WATCH_PERIOD	64
+#define COSTACK_WATCH_PERIOD	1024
 #define COSTACK_WATCH_RUNS	16
 
 /* Handles looked at before others get the list. */
