@@ -253,6 +253,25 @@ struct costack_ops {
  */
 #define COSTACK_LOOP_MAX (8 * 1024 * 1024)
 
+/*
+ * The result of a resume, tried again for as long as it is -EBUSY; for dense coroutines that other
+ * CPUs resume. Each try waits for the execution stack, 20 ms at most; where the machine is a guest,
+ * a virtual CPU may be stopped in the middle of a body for longer.
+ */
+#define COSTACK_PATIENTLY(resume)						\
+({										\
+	int __ret = resume;							\
+										\
+	if (__ret == -16 /* EBUSY */) {						\
+		bpf_repeat(50) {						\
+			__ret = resume;						\
+			if (__ret != -16)					\
+				break;						\
+		}								\
+	}									\
+	__ret;									\
+})
+
 /* A number for a name, as a constant; odd, so never 0. */
 #define COSTACK_ID(s)								\
 	((__u32)((COSTACK_ID_CHAR(s, 0) + COSTACK_ID_CHAR(s, 1) + COSTACK_ID_CHAR(s, 2) + \

@@ -287,7 +287,7 @@ static __noinline int catch_up(struct costack_co *co, struct costack *early,
 		barrier_var(n);
 		if (!data || n > SLICE)
 			break;
-		ret = bpf_costack_resume_mem(co, data, n, NULL);
+		ret = COSTACK_PATIENTLY(bpf_costack_resume_mem(co, data, n, NULL));
 		*have += n;
 	}
 	return ret;
@@ -304,7 +304,7 @@ static int deliver(struct __sk_buff *skb, struct costack_co *co, const struct se
 		describe(head, skb, p, dir);
 		head->packets = packets;
 	}
-	return bpf_costack_resume_skb(co, skb, p->at, p->len, NULL);
+	return COSTACK_PATIENTLY(bpf_costack_resume_skb(co, skb, p->at, p->len, NULL));
 }
 
 /* The coroutine could not be run; what the connection counts as is why. */

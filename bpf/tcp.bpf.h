@@ -67,7 +67,6 @@ struct tcp_client {
 #define EARLY_SIZE	65536	/* as large as a segment */
 #define SLICE		256
 #define SPINS		1000000
-#define TRIES		100
 
 /**
  * struct stream - one direction of a connection
@@ -193,22 +192,6 @@ found:
 	return ret ? tcp_over(lost) : 0;
 }
 
-/*
- * As bpf_costack_resume_mem(). Each try waits for the execution stack, but a virtual CPU may be
- * stopped in the middle of a body for longer.
- */
-static __always_inline int resume_mem(struct costack_co *co, const void *data, __u32 n)
-{
-	int ret = -EBUSY;
-
-	bpf_repeat(TRIES) {
-		ret = bpf_costack_resume_mem(co, data, n, NULL);
-		if (ret != -EBUSY)
-			break;
-	}
-	return ret;
-}
-
 /* Bytes @from to @to of a costack: their turn has come. */
 static int give_kept(struct costack_co *co, struct costack *cs, __u32 from, __u32 to)
 {
@@ -223,7 +206,7 @@ static int give_kept(struct costack_co *co, struct costack *cs, __u32 from, __u3
 		barrier_var(n);
 		if (!p || n > SLICE)
 			return tcp_over(lost);
-		if (resume_mem(co, p, n) != COSTACK_READING)
+		if (COSTACK_PATIENTLY(bpf_costack_resume_mem(co, p, n, NULL)) != COSTACK_READING)
 			return TCP_OVER;
 		from += n;
 	}
@@ -273,7 +256,7 @@ static __noinline int give(struct __sk_buff *skb, struct costack_co *co, struct 
 			   const struct segment *seg)
 {
 	__s32 old = s->next - seg->seq;		/* bytes of it that came before */
-	int ret = -EBUSY;
+	int ret;
 
 	if (seg->fin) {
 		s->end = seg->seq + seg->len;
@@ -282,13 +265,8 @@ static __noinline int give(struct __sk_buff *skb, struct costack_co *co, struct 
 	if (old < 0)
 		return seg->len ? keep_early(skb, s, seg) : 0;
 	if (old < (__s32)seg->len) {
-		/* As resume_mem(). */
-		bpf_repeat(TRIES) {
-			ret = bpf_costack_resume_skb(co, skb, seg->at + old, seg->len - old,
-						     NULL);
-			if (ret != -EBUSY)
-				break;
-		}
+		ret = COSTACK_PATIENTLY(bpf_costack_resume_skb(co, skb, seg->at + old,
+							       seg->len - old, NULL));
 		s->next += seg->len - old;
 		if (ret == -EBUSY)
 			tcp_count(busy);
@@ -396,7 +374,8 @@ static __noinline void open_stream(const struct flow_key *key, __u32 first, __u6
 		tcp_count(lost);
 		return;
 	}
-	if (resume_mem(co, who, sizeof(*who)) != COSTACK_READING ||
+	if (COSTACK_PATIENTLY(bpf_costack_resume_mem(co, who, sizeof(*who), NULL)) !=
+		COSTACK_READING ||
 	    bpf_map_update_elem(&streams, key, &fresh, BPF_ANY)) {
 		tcp_count(lost);
 		bpf_costack_co_release(co);

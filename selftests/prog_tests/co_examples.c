@@ -442,32 +442,46 @@ TEST(co_example_sni)
 	sweep_all("sni", "sni_ingress", 1, 5, 1);
 }
 
-/* Another CPU is at a body of the CPU that the connection's coroutine belongs to. */
+/*
+ * Another CPU is at a body of the CPU that the connection's coroutine belongs to: for longer
+ * than a resume waits, and for longer than the program tries again.
+ */
 
 static struct co_context *other;
+static volatile bool wait_again;
 
 static void *run_waiter(void *arg)
 {
 	pin_to_cpu(0);
-	/* Each time until the clock ticks, or so long that it takes a multiple of 20 ms. */
-	while (!other->bss->ticks)
-		co_do(other, resume);
+	co_do(other, resume);
+	while (!wait_again)
+		sched_yield();
+	co_do(other, resume);
 	return arg;
+}
+
+static bool wait_in_body(void)
+{
+	long long end = now_ms() + PATIENCE_MS;
+
+	while (!*(volatile u32 *)&other->bss->in_body && now_ms() < end)
+		;
+	return other->bss->in_body;
 }
 
 TEST(co_example_sni_in_use, .cpus = 2)
 {
 	struct bpf_link *link = NULL;
 	struct stats before;
+	struct bpf_link *clock = NULL;
 	pthread_t thread;
-	long long end = now_ms() + PATIENCE_MS;
-	u64 in_use = 0;
-	int i;
 
 	script_sni();
 	other = co_context__open_and_load();
 	if (!ASSERT_PTR(other))
 		return;
+	other->data->patience = 1000;
+	wait_again = false;
 	link = bpf_map__attach_struct_ops(other->maps.waiter_ops);
 	pin_to_cpu(0);
 	if (!ASSERT_PTR(link) || !ASSERT_EQ(co_spawn(other, waiter, 0, 0), 1) || !load("sni"))
@@ -476,17 +490,20 @@ TEST(co_example_sni_in_use, .cpus = 2)
 	send_packet(prog("sni_ingress"), PORT(1), &events[0]);
 	pin_to_cpu(1);
 	pthread_create(&thread, NULL, run_waiter, NULL);
-	for (i = 1; i < nr_events && !in_use; i++) {
-		while (!*(volatile u32 *)&other->bss->in_body && now_ms() < end)
-			;
-		send_packet(prog("sni_ingress"), PORT(1), &events[i]);
-		in_use = counter("sni_counters", "in_use");
-	}
-	other->bss->ticks = 1;
+	ASSERT_TRUE(wait_in_body());
+	/* Ends the wait within 100 ms. */
+	clock = attach_clock(other->progs.on_clock, 0, 100000);
+	ASSERT_PTR(clock);
+	send_packet(prog("sni_ingress"), PORT(1), &events[1]);
+	bpf_link__destroy(clock);
+	ASSERT_EQ(counter("sni_counters", "in_use"), 0);
+	wait_again = true;
+	ASSERT_TRUE(wait_in_body());
+	send_packet(prog("sni_ingress"), PORT(1), &events[2]);
 	other->bss->tick_in_body = 1;
 	pthread_join(thread, NULL);
 	/* That is the connection's end, and what it counts as. */
-	ASSERT_EQ(in_use, 1);
+	ASSERT_EQ(counter("sni_counters", "in_use"), 1);
 	ASSERT_EQ(counter("sni_counters", "no_stack"), 0);
 	ASSERT_EQ(counter("sni_counters", "busy"), 0);
 	ASSERT_EQ(counter("sni_counters", "flows"), 1);

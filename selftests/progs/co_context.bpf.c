@@ -25,6 +25,7 @@ s32 tick_ret[4];	/* of resuming the slots 1, 2, 3, and what the clock spawned it
 s32 tick_cancel, tick_state; /* of cancelling slot 7 */
 u32 tick_in_body;	/* ticks while a body waited for one */
 u32 in_body;
+u32 patience = 1;	/* times COSTACK_LOOP_MAX rounds that it waits */
 
 u32 nmis;
 u32 nmi_type;
@@ -55,12 +56,16 @@ COSTACK_OPS(counter_own, .flags = COSTACK_OPS_PRIVATE);
 /* Runs until the clock has ticked while it does, and says whether. */
 static __always_inline s64 wait_tick(struct costack_self *self)
 {
-	int i, ticked;
+	int i, k, ticked;
 
 	bpf_repeat(COSTACK_LOOP_MAX) {
 		tick_in_body = 0;
 		in_body = 1;
-		bpf_for(i, 0, COSTACK_LOOP_MAX) {
+		bpf_for(k, 0, patience) {
+			bpf_for(i, 0, COSTACK_LOOP_MAX) {
+				if (*(volatile u32 *)&tick_in_body)
+					break;
+			}
 			if (*(volatile u32 *)&tick_in_body)
 				break;
 		}
