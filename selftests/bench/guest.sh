@@ -32,15 +32,22 @@ c()
 # The kernel's own clearing at each allocation would make all peers look slow, and
 # those for whom it matters turn it off: -a init_on_alloc=0.
 echo "# Linux $(uname -r), $(nproc) CPUs, $(cat /proc/cmdline)"
+# For core.c
+[[ ! -d /out ]] || cp ../kmod/costack.ko /out/
 load
-c burst pairs threads
+c burst pairs
 part bpf "$OUTPUT/bench_peers"
-("$OUTPUT/bench_resume" || true) | sed -n 's/^# rounds /tc /p'
+"$OUTPUT/bench_resume" | sed -n 's/^# rounds /tc /p'
 awk '$1 == "coroutine" && $2 == 512 { print "memory class", $2, $2 }' "$DEBUGFS/classes"
 echo "memory handle 0 $(cat /sys/kernel/slab/costack_co/slab_size)"
 unload
 load limit_mb=700
 c live
+part bpf "$OUTPUT/bench_peers" many
+unload
+"$OUTPUT/test_progs" -t burst/beside | sed -n \
+	's/.*asked for: costack of 16384 bytes: \([0-9]*\); bpf_obj_new of 4088 bytes: \([0-9]*\)$/\1 \2/p' |
+	awk '{ print "burst obj_new_failed 4088", 64 - $2; print "burst bpf_costack_failed 16384", 64 - $1 }'
 unload
 # Ten times as often as by default; and never.
 for trim in 100 600000; do
@@ -55,6 +62,7 @@ done
 bench/sni.sh | awk '
 	/^[a-z_]+: instructions/ { name = $1; sub(":", "", name) }
 	/^ .*(of no interest|a SYN|in one segment|in five segments|half-way)/ {
+		sub("af_packet", "sni_user", name)
 		what = /interest/ ? "other" : /SYN/ ? "syn" : /one/ ? "one" : /five/ ? "five" : "bytes"
 		print "sni", name "_" what, 0, $1
 	}'

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Switches of stacks in user space, which is what coroutines elsewhere do, on this processor: a line
- * for each, as in guest.sh, in nanoseconds for there and back.
+ * On this processor, in user space: switches of stacks, which is what coroutines elsewhere do, there
+ * and back; and what it costs to use the end of one of many stacks, all ends being in the same
+ * sets of the caches, or spread over them (coloured). A line for each, as in guest.sh, in
+ * nanoseconds.
  */
 #include <pthread.h>
 #include <semaphore.h>
@@ -69,13 +71,32 @@ static void thread_loop(long n)
 	}
 }
 
-static void measure(const char *name, void (*loop)(long n), long n)
+#define ENDS		1000
+#define END_BYTES	512
+#define COLOURS		64
+#define LINE		64
+
+static char *ends[ENDS];
+
+/* A few cache lines at the end of each are written to, as a body that goes on does. */
+static void ends_loop(long n)
+{
+	unsigned int i = 0, k;
+
+	while (n--) {
+		i = (i + 617) % ENDS;
+		for (k = LINE; k <= END_BYTES; k += LINE)
+			(*(volatile long *)(ends[i] - k))++;
+	}
+}
+
+static void measure(const char *name, unsigned int size, void (*loop)(long n), long n)
 {
 	struct timespec start, end;
 	int i;
 
 	loop(n);
-	printf("native %s 0", name);
+	printf("native %s %u", name, size);
 	for (i = 0; i < ROUNDS; i++) {
 		clock_gettime(CLOCK_MONOTONIC, &start);
 		loop(n);
@@ -85,21 +106,39 @@ static void measure(const char *name, void (*loop)(long n), long n)
 	printf("\n");
 }
 
+static void measure_ends(size_t size)
+{
+	char *memory = aligned_alloc(65536, size * ENDS);
+	size_t i;
+
+	if (!memory)
+		exit(1);
+	for (i = 0; i < ENDS; i++)
+		ends[i] = memory + (i + 1) * size;
+	measure("ends_same", size, ends_loop, 1000000);
+	for (i = 0; i < ENDS; i++)
+		ends[i] -= i % COLOURS * LINE;
+	measure("ends_coloured", size, ends_loop, 1000000);
+	free(memory);
+}
+
 int main(void)
 {
 	pthread_t thread;
 
 	boost = make_fcontext(stack + STACK, STACK, boost_body);
-	measure("jump_fcontext", boost_loop, 10000000);
+	measure("jump_fcontext", 0, boost_loop, 10000000);
 	getcontext(&other);
 	other.uc_stack.ss_sp = stack;
 	other.uc_stack.ss_size = STACK;
 	makecontext(&other, context_body, 0);
-	measure("swapcontext", context_loop, 500000);
+	measure("swapcontext", 0, context_loop, 500000);
 	sem_init(&ping, 0, 0);
 	sem_init(&pong, 0, 0);
 	if (pthread_create(&thread, NULL, thread_body, NULL))
 		return 1;
-	measure("pthreads", thread_loop, 20000);
+	measure("pthreads", 0, thread_loop, 20000);
+	measure_ends(16384);
+	measure_ends(65536);
 	return 0;
 }

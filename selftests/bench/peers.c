@@ -53,20 +53,25 @@ static double loop_round(const struct bpf_program *prog, u32 loops)
 	return (double)skel->bss->ns / loops;
 }
 
-static void loop(const char *name, const struct bpf_program *prog, u32 size, u32 loops)
+static void loop_rounds(const struct bpf_program *prog, u32 loops)
 {
 	double empty;
 	int i;
 
-	skel->bss->size = size;
 	loop_round(skel->progs.loop_empty, LOOPS);
 	empty = loop_round(skel->progs.loop_empty, LOOPS);
 	skel->bss->failed = 0;
 	loop_round(prog, loops);
-	printf("%s %u", name, size);
 	for (i = 0; i < ROUNDS; i++)
 		printf(" %.2f", loop_round(prog, loops) - empty);
 	printf("\n");
+}
+
+static void loop(const char *name, const struct bpf_program *prog, u32 size, u32 loops)
+{
+	skel->bss->size = size;
+	printf("%s %u", name, size);
+	loop_rounds(prog, loops);
 	if (skel->bss->failed)
 		printf("%s_failed %u %llu\n", name, size, skel->bss->failed);
 }
@@ -135,7 +140,24 @@ static void afterwards(const char *name, const struct bpf_program *prog)
 	}
 }
 
-int main(void)
+/* What a resume of one of many takes, with the look into the map. */
+static void many(void)
+{
+	u32 n;
+
+	for (n = 10; n <= 1000000; n *= 10) {
+		skel->bss->rounds = n - skel->bss->nr_many;
+		skel->bss->failed = 0;
+		run(skel->progs.many_spawn, 1, NULL);
+		/* No memory for as many: what was measured stands. */
+		if (skel->bss->failed)
+			return;
+		printf("many %u", n);
+		loop_rounds(skel->progs.loop_many, LOOPS);
+	}
+}
+
+int main(int argc, char **argv)
 {
 	const struct sched_param param = { 0 };
 	const struct btf *btf = btf__load_vmlinux_btf();
@@ -152,6 +174,11 @@ int main(void)
 		return 1;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc > 1 && !strcmp(argv[1], "many")) {
+		many();
+		bench_peers__destroy(skel);
+		return status;
+	}
 	for (size = 1024; size <= 65536; size *= 4)
 		loop("costack", skel->progs.loop_costack, size, LOOPS);
 	loop("obj_new", skel->progs.loop_obj_new_1024, 1024, LOOPS);

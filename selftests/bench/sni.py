@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """
 sni.py EMPTY VERSION... - instructions per packet, and bytes per connection, for sni.sh
+sni.py --frames FILE - the packets of the same connections, for af_packet.c
 
 Runs the program sni_ingress of each version, pinned by costack, on the same packets
 with BPF_PROG_TEST_RUN, and the empty program, pinned at EMPTY, for what that takes
@@ -48,17 +49,29 @@ def instructions(prog, packet, repeat=1):
     return struct.unpack_from("=I", bpf(BPF_PROG_TEST_RUN, attr)[1], DURATION_AT)[0]
 
 
-def measure(prog, pieces):
-    """Of SYN, and of each piece of the ClientHello."""
-    counts = []
+def connections(pieces):
+    """Packets of each: a SYN, and the pieces of the ClientHello."""
     for number in range(CONNECTIONS):
         flow = Flow(None)
         stream = tls.records(tls.handshake(tls.typical(f"host{number:03}.example")))
-        packets = [flow.packet(flow.isn, SYN)] + [
+        yield [flow.packet(flow.isn, SYN)] + [
             flow.packet(flow.isn + 1 + at, ACK | PSH, data)
             for at, data in flow.segments(stream, -(-len(stream) // pieces))]
-        counts.append([instructions(prog, packet) for packet in packets])
+
+
+def measure(prog, pieces):
+    counts = [[instructions(prog, packet) for packet in packets]
+              for packets in connections(pieces)]
     return [statistics.median(column) for column in zip(*counts[WARM_UP:])]
+
+
+def write_frames(path):
+    with open(path, "wb") as out:
+        for packets in [*connections(1), *connections(5)]:
+            for packet in packets:
+                frame = ETHERNET + packet.ljust(46, b"\0")
+                out.write(struct.pack("=I", len(frame)) + frame)
+            out.write(struct.pack("=I", 0))
 
 
 def repeated(prog):
@@ -107,6 +120,9 @@ def memory(version, prog):
             elements(version))
 
 
+if sys.argv[1] == "--frames":
+    write_frames(sys.argv[2])
+    sys.exit()
 empty = open_pin(sys.argv[1])
 none, other = measure(empty, 1)[0], repeated(empty)
 print(f"# the empty program, subtracted: {none:.0f}, or {other} when it is repeated")

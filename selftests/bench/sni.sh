@@ -3,7 +3,7 @@
 #
 # Instructions that each version of the TLS example takes for the packets of a
 # connection, beyond those of an empty program, in a guest that counts them; and bytes
-# for a connection half-way:
+# for a connection half-way; and what a parser in user space takes (af_packet.c):
 #
 #	selftests/vm/vm.sh run --icount -k 6.12 -- selftests/bench/sni.sh
 #
@@ -52,3 +52,7 @@ for version in "${versions[@]}"; do
 done
 rm -r $empty
 unload
+frames=$(mktemp)
+python3 -B selftests/bench/sni.py --frames "$frames"
+"$OUTPUT/af_packet" "$frames"
+rm "$frames"

@@ -133,22 +133,39 @@ PAIR(kmalloc_nolock, kmalloc_nolock(size, 0, NUMA_NO_NODE), kfree_nolock(p))
 
 /* What an operation of the pool does to be counted. */
 static DEFINE_PER_CPU(u64, counters[COSTACK_NR_CONTEXTS]);
-PAIR(statistics, &failed, this_cpu_inc(counters[costack_context_now()]))
+PAIR(statistics, &failed, this_cpu_inc(*(counters + costack_context_now())))
 
-/* What a pair cannot be without: a list's head is changed and changed back. */
+/* What a pair cannot be without: a slot is emptied and filled. */
+static DEFINE_PER_CPU(void *, slot);
+
 static noinline void run_exchange(u32 size, unsigned long n)
 {
-	static union costack_head head;
-	struct costack *first = NULL;
-	u64 tag = 0;
+	void *full = &failed, *p = NULL;
 
+	this_cpu_write(slot, full);
 	while (n--) {
-		failed += !costack_head_change(&head, &first, &tag, NULL, 1);
-		tag = 1;
-		failed += !costack_head_change(&head, &first, &tag, NULL, 0);
-		tag = 0;
+		p = full;
+		failed += !this_cpu_try_cmpxchg(slot, &p, NULL);
+		p = NULL;
+		failed += !this_cpu_try_cmpxchg(slot, &p, full);
 	}
 }
+
+/* Nor without two calls into the module, as the kernel is configured. */
+static noinline __noclone void *call_take(u32 size, gfp_t gfp, u64 flags)
+{
+	void *p = &failed;
+
+	OPTIMIZER_HIDE_VAR(p);
+	return p;
+}
+
+static noinline __noclone void call_give(void *p)
+{
+	barrier();
+}
+
+PAIR(calls, call_take(size, GFP_ATOMIC, 0), call_give(p))
 
 #if COSTACK_HAVE_SWITCH
 static unsigned long sp_base, sp_other;
@@ -200,6 +217,7 @@ static const struct bench {
 #endif
 	{ "statistics", 0, 0, run_statistics },
 	{ "exchange", 0, 0, run_exchange },
+	{ "calls", 0, 0, run_calls },
 	{ "switch", 0, 0, run_switch },
 	{ "switch_copy", 256, 256, run_switch },
 };
@@ -445,7 +463,8 @@ static struct thread {
 	struct ring ring, *from;
 	bool costack;
 	struct completion ready, done;
-} threads[2];
+} threads[8];
+static u32 bench_threads = 1;
 static atomic_t threads_waiting;
 
 #define THREAD_OPS	400000
@@ -521,37 +540,39 @@ static u64 measure_threads(int n, void (*run)(u32 size, unsigned long n), bool c
 	return (ktime_get_ns() - start) * 100 / ((u64)n * THREAD_OPS);
 }
 
-/* The time for one pair, all threads together: halved where they do not hinder each other. */
-static int threads_show(struct seq_file *m, void *unused)
+/* The time for one pair, all threads together: halved where two do not hinder each other. */
+static int print_threads(struct seq_file *m, const char *name,
+			 void (*run)(u32 size, unsigned long n), bool costack)
 {
-	static const struct {
-		const char *name;
-		void (*run)(u32 size, unsigned long n);
-		bool costack;
-	} kinds[] = {
-		{ "own_costack", run_costack, true },
-		{ "own_kmem_cache", run_kmem_cache, false },
-		{ "other_costack", NULL, true },
-		{ "other_kmem_cache", NULL, false },
-	};
-	unsigned int k, n, r;
+	unsigned int n = READ_ONCE(bench_threads), r;
 
+	if (!n || n > min(num_online_cpus(), ARRAY_SIZE(threads)))
+		return -EINVAL;
 	cache = kmem_cache_create("cos_bench", SZ_1K, 0, 0, NULL);
 	if (!cache)
 		return -ENOMEM;
-	for (k = 0; k < ARRAY_SIZE(kinds); k++) {
-		for (n = 1; n <= min(num_online_cpus(), ARRAY_SIZE(threads)); n++) {
-			measure_threads(n, kinds[k].run, kinds[k].costack);
-			seq_printf(m, "%s %u", kinds[k].name, n);
-			for (r = 0; r < ROUNDS; r++)
-				print_value(m, measure_threads(n, kinds[k].run, kinds[k].costack));
-			seq_putc(m, '\n');
-		}
-	}
+	measure_threads(n, run, costack);
+	seq_printf(m, "%s %u", name, n);
+	for (r = 0; r < ROUNDS; r++)
+		print_value(m, measure_threads(n, run, costack));
+	seq_putc(m, '\n');
 	kmem_cache_destroy(cache);
 	return 0;
 }
-DEFINE_SHOW_ATTRIBUTE(threads);
+
+static int own_show(struct seq_file *m, void *unused)
+{
+	return print_threads(m, "own_costack", run_costack, true) ?:
+	       print_threads(m, "own_kmem_cache", run_kmem_cache, false);
+}
+DEFINE_SHOW_ATTRIBUTE(own);
+
+static int other_show(struct seq_file *m, void *unused)
+{
+	return print_threads(m, "other_costack", NULL, true) ?:
+	       print_threads(m, "other_kmem_cache", NULL, false);
+}
+DEFINE_SHOW_ATTRIBUTE(other);
 
 static struct dentry *dir;
 
@@ -566,7 +587,9 @@ static int __init cos_bench_init(void)
 	debugfs_create_file("burst", 0400, dir, NULL, &burst_fops);
 	debugfs_create_file("live", 0400, dir, NULL, &live_fops);
 	debugfs_create_file("mixed", 0400, dir, NULL, &mixed_fops);
-	debugfs_create_file("threads", 0400, dir, NULL, &threads_fops);
+	debugfs_create_u32("threads", 0600, dir, &bench_threads);
+	debugfs_create_file("own", 0400, dir, NULL, &own_fops);
+	debugfs_create_file("other", 0400, dir, NULL, &other_fops);
 	return 0;
 }
 module_init(cos_bench_init);

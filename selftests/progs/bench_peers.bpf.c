@@ -202,6 +202,86 @@ COSTACK_BODY(bench_later, u64 arg)
 }
 COSTACK_OPS(bench_later, .flags = COSTACK_OPS_PRIVATE);
 
+/* Many that live at once. */
+struct one_of_many {
+	struct costack_co __kptr *co;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1000000);
+	__type(key, u32);
+	__type(value, struct one_of_many);
+} many SEC(".maps");
+
+u32 nr_many, random;
+
+COSTACK_BODY(bench_many, u64 arg)
+{
+	u64 sum = 0;
+
+	bpf_repeat(COSTACK_LOOP_MAX) {
+		if (bpf_costack_yield(self, sum))
+			break;
+		sum += self->value;
+	}
+	return 0;
+}
+COSTACK_OPS(bench_many);
+
+/* @rounds of them, more than there were. */
+SEC("xdp")
+int many_spawn(struct xdp_md *ctx)
+{
+	struct one_of_many *one;
+	struct costack_co *co;
+	u32 i, key;
+
+	bpf_for(i, 0, rounds) {
+		key = nr_many + i;
+		one = bpf_map_lookup_elem(&many, &key);
+		co = one ? costack_spawn(bench_many, 0) : NULL;
+		if (!co) {
+			failed++;
+			continue;
+		}
+		bpf_costack_resume(co, 0, NULL);
+		co = bpf_kptr_xchg(&one->co, co);
+		if (co)
+			bpf_costack_co_release(co);
+	}
+	nr_many += rounds;
+	return XDP_PASS;
+}
+
+/* One of them, whichever. */
+static __always_inline void resume_any(void)
+{
+	struct one_of_many *one;
+	struct costack_co *co;
+	u32 key;
+
+	random = random * 1664525 + 1013904223;
+	key = (u64)random * nr_many >> 32;
+	one = bpf_map_lookup_elem(&many, &key);
+	co = one ? bpf_kptr_xchg(&one->co, NULL) : NULL;
+	if (!co) {
+		failed++;
+		return;
+	}
+	failed += bpf_costack_resume(co, 1, NULL) != COSTACK_YIELDED;
+	co = bpf_kptr_xchg(&one->co, co);
+	if (co)
+		bpf_costack_co_release(co);
+}
+
+SEC("xdp")
+int loop_many(struct xdp_md *ctx)
+{
+	TIMED(resume_any());
+	return XDP_PASS;
+}
+
 static __always_inline struct state *state_of_event(void)
 {
 	u64 key = 1;
