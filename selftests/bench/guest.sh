@@ -37,7 +37,8 @@ echo "# Linux $(uname -r), $(nproc) CPUs, $(cat /proc/cmdline)"
 load
 c burst pairs
 part bpf "$OUTPUT/bench_peers"
-"$OUTPUT/bench_resume" | sed -n 's/^# rounds /tc /p'
+# Its verdict is make test's; what counts here are its figures.
+("$OUTPUT/bench_resume" || true) | sed -n 's/^# rounds /tc /p'
 awk '$1 == "coroutine" && $2 == 512 { print "memory class", $2, $2 }' "$DEBUGFS/classes"
 echo "memory handle 0 $(cat /sys/kernel/slab/costack_co/slab_size)"
 unload

@@ -128,7 +128,7 @@ compile_kernel()
 # make_kernel NAME - nothing when there is one
 make_kernel()
 {
-	local name=$1 dir=$TREES/$1 base=${1%%-*} start=$SECONDS key free
+	local name=$1 dir=$TREES/$1 base=${1%%-*} start=$SECONDS key free on
 
 	key=$(kernel_key "$name")
 	[[ $(cat "$dir/key" 2>/dev/null) != "$key" ]] || return 0
@@ -152,6 +152,9 @@ make_kernel()
 		grep -E 'not honoured|error|Error' "$dir.log" | tail -n 15 >&2
 		die "kernel $name cannot be built: see $dir.log"
 	}
+	# What is to be off is absent or off; the rest was seen to before.
+	on=$(sed -n 's/^# \(CONFIG_[A-Z0-9_]*\) is not set$/^\1=/p' "$dir/fragment" |
+		grep -f - "$dir/.config") && die "kernel $name has what it should not: $on"
 	echo "$key" >"$dir/key"
 	unlock 10
 	say "kernel $name built in $((SECONDS - start)) s"
