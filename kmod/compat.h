@@ -29,8 +29,8 @@
 #endif
 
 /*
- * 128-bit compare-and-exchange: x86-64 and arm64. Both lists of the pool are
- * built on it.
+ * 128-bit compare-and-exchange: x86-64 and arm64. The pool's depots are built on
+ * it.
  */
 #ifndef system_has_cmpxchg128
 #error "costack needs a 128-bit compare-and-exchange (x86-64, arm64)"

@@ -103,7 +103,7 @@ static struct costack *costack_slots_take(struct costack_pool *pool)
 	return cs;
 }
 
-/* Into the slot above the highest stack; false when that is the last one's. */
+/* Into the slot above the highest stack, or any; false when all are full. */
 static bool costack_slots_put(struct costack_pool *pool, struct costack *cs)
 {
 	struct costack_pcp __percpu *pcp = pool->pcp;
@@ -119,24 +119,33 @@ static bool costack_slots_put(struct costack_pool *pool, struct costack *cs)
 			return true;
 		}
 	}
+	/* A wrong top may have left holes. */
+	for (i = pool->magazine; i; i--) {
+		empty = this_cpu_read(pcp->slot[i]);
+		if (!empty && this_cpu_try_cmpxchg(pcp->slot[i], &empty, cs)) {
+			this_cpu_write(pcp->top, pool->magazine);
+			return true;
+		}
+	}
 	return false;
 }
 
-/* Load a chain, the first of it highest; what there is no slot for is left over. */
+/* Load a chain, the first of it on top; what there is no slot for is left over. */
 static struct costack *costack_slots_load(struct costack_pool *pool, struct costack *chain)
 {
 	struct costack_pcp __percpu *pcp = pool->pcp;
 	u32 left = chain->chain_count, i, top = 0;
 	struct costack *next, *empty;
 
-	for (i = 1; chain && i <= pool->magazine; i++) {
+	for (i = min(left, pool->magazine); chain && i; i--) {
 		/* Who takes it from the slot may change its link at once. */
 		next = chain->next;
 		empty = NULL;
 		if (!this_cpu_try_cmpxchg(pcp->slot[i], &empty, chain))
 			continue;
+		if (!top)
+			top = i;
 		chain = next;
-		top = i;
 		left--;
 	}
 	this_cpu_write(pcp->top, top);
@@ -386,11 +395,12 @@ static struct costack *costack_pool_grow(struct costack_pool *pool, enum costack
 	struct costack *cs = NULL;
 
 	atomic_inc(&pool->depot[numa_node_id()]->misses);
-	costack_ask();
 	if (costack_backing_can(pool->backing, mode, pool->size))
 		cs = costack_obtain(pool, mode, NUMA_NO_NODE, source);
 	else
 		*source = COSTACK_FAIL_EMPTY;
+	/* Not before: a worker that had nothing to do would have seen nothing of it. */
+	costack_ask();
 	if (!cs) {
 		atomic_long_inc(&pool->failed);
 		return NULL;
@@ -482,6 +492,8 @@ noinline void costack_pool_put_slow(struct costack *cs, enum costack_context con
 		if (chain)
 			costack_depot_push(pool->depot[numa_node_id()], chain, false);
 	}
+	/* As in costack_pool_put(). */
+	smp_wmb();
 	this_cpu_inc(pool->pcp->frees[context]);
 	preempt_enable_notrace();
 }
@@ -550,10 +562,10 @@ static void costack_refill_work(struct work_struct *work)
 			depot = pool->depot[nid];
 			want = min(pool->reserve + atomic_read(&depot->misses),
 				   costack_target_max(pool));
-			if (want > depot->target)
+			if (want > READ_ONCE(depot->target))
 				WRITE_ONCE(depot->target, want);
 			do {
-				want = depot->target - atomic_read(&depot->count);
+				want = READ_ONCE(depot->target) - atomic_read(&depot->count);
 				want = min_t(int, want, pool->magazine);
 			} while (want > 0 && costack_depot_refill(pool, depot, want));
 			cond_resched();
@@ -714,12 +726,14 @@ static bool costack_quiet(void)
 		if (!pool->pcp)
 			continue;
 		costack_pool_sum(pool, &sum);
-		if (sum.live || sum.cached_cpu)
+		/* What is in no depot is held, a CPU's, or on its way between these. */
+		if (sum.obtained - sum.returned != sum.cached_depot)
 			return false;
 		for_each_node(nid) {
 			struct costack_depot *depot = pool->depot[nid];
 
-			if (depot->target > pool->reserve || depot->start > depot->low ||
+			if (READ_ONCE(depot->target) > pool->reserve ||
+			    depot->start > READ_ONCE(depot->low) ||
 			    atomic_read(&depot->count) >= pool->reserve + (int)pool->magazine)
 				return false;
 		}
@@ -886,6 +900,8 @@ void costack_pool_sum(struct costack_pool *pool, struct costack_pool_sum *sum)
 		for (i = 0; i < COSTACK_NR_CONTEXTS; i++)
 			sum->frees += READ_ONCE(per_cpu_ptr(pool->pcp, cpu)->frees[i]);
 	}
+	/* Pairs with costack_pool_put(). */
+	smp_rmb();
 	for_each_possible_cpu(cpu) {
 		pcp = per_cpu_ptr(pool->pcp, cpu);
 		sum->allocs += READ_ONCE(pcp->others);
@@ -1163,12 +1179,11 @@ void costack_pools_exit(void)
 
 	shrinker_free(costack_shrinker);
 	cpuhp_remove_state_nocalls(costack_cpuhp_state);
-	/* From here nothing is armed: draining asks for the worker, and is told it runs. */
+	/* Whoever asks for the workers now gets none; draining finds that they are there. */
+	disable_delayed_work_sync(&costack_trim);
+	disable_work_sync(&costack_refill);
 	atomic_set(&costack_trim_armed, 1);
 	irq_work_sync(&costack_irq_work);
-	cancel_delayed_work_sync(&costack_trim);
-	atomic_set(&costack_trim_armed, 1);
-	cancel_work_sync(&costack_refill);
 	for_each_possible_cpu(cpu)
 		costack_drain_cpu(cpu);
 	destroy_workqueue(costack_wq);

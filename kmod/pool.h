@@ -23,8 +23,8 @@
  * owned, so there is no ABA: a stack that was taken and came back is as free as before. Nor
  * need preemption be disabled: each step uses the slots of the CPU that it runs on. The top, the
  * highest slot in use, is a hint: who is interrupted or migrated between a slot and
- * the top leaves it wrong. Whoever then finds the slot other than the hint says looks at
- * all of them, and sets it right.
+ * the top leaves it wrong. Whoever then finds its slot empty, or the one above in use,
+ * looks at all of them, and sets it right.
  *
  * The depot's lists link magazines, and are common to all CPUs: their heads are pairs (first,
  * tag) changed by a 128-bit compare-and-exchange, and the tag counts changes, so that a
@@ -150,10 +150,11 @@ enum costack_context {
 /**
  * struct costack_pcp - one CPU's share of a pool
  * @top: index of the highest slot in use, 0 when there is none: a hint; this_cpu_write
- * @hits: stacks handed out from this CPU's two magazines, by context; this_cpu_inc
+ * @hits: stacks handed out from this CPU's two magazines, by context; this_cpu_inc, perhaps of
+ *	the CPU that one has migrated to meanwhile: sums over all CPUs are exact
  * @others: stacks handed out on this CPU from elsewhere; this_cpu_inc
  * @prev: a whole magazine, or NULL; changed by this CPU alone, this_cpu_xchg
- * @frees: stacks given back on this CPU, by context; this_cpu_inc
+ * @frees: stacks given back on this CPU, by context; as @hits
  * @seen: @hits, @others and @frees when the trim worker last looked; the worker's
  * @slot: what is loaded, in slots 1 to the pool's magazine; changed by this CPU
  *	alone, any context, this_cpu_try_cmpxchg; by another CPU once this one is dead. The slots at
@@ -395,7 +396,11 @@ static __always_inline void costack_pool_put(struct costack *cs, enum costack_co
 		return;
 	}
 	this_cpu_write(pcp->top, slot);
-	/* Last: until then it counts as held, and the worker goes on. */
+	/*
+	 * Last: until then it counts as held. Pairs with costack_pool_sum(), which shall not see
+	 * this, but not that it was taken before.
+	 */
+	smp_wmb();
 	this_cpu_inc(*(&pcp->frees[0] + context));
 }
 

@@ -82,7 +82,7 @@ noinline struct costack *costack_stack_alloc_slow(u32 size, enum costack_mode mo
 }
 
 /**
- * costack_stack_trace_alloc() - the tracepoint of an allocation from a CPU's list
+ * costack_stack_trace_alloc() - the tracepoint of an allocation from a CPU's magazine
  * @cs: a stack that was just taken
  * @context: the row it is counted under
  *

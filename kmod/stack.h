@@ -4,7 +4,7 @@
  * kfuncs; the interface for other modules (costack.h) is made here.
  *
  * What an allocation and a release do when nothing is out of the ordinary is in line, down to
- * the pool's list; all else is in a function that begins anew.
+ * the pool's slots; all else is in a function that begins anew.
  */
 #ifndef _COSTACK_STACK_H
 #define _COSTACK_STACK_H
