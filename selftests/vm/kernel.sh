@@ -44,6 +44,7 @@ fragments()
 {
 	local files=("$VMDIR/kernel.config" "$VMDIR/${1#*-}.config")
 
+	[[ ! -e $VMDIR/${1%%-*}.config ]] || files+=("$VMDIR/${1%%-*}.config")
 	[[ $1 != "$KERNEL_UML" ]] || files=("$VMDIR/uml.config")
 	grep -hE '^(CONFIG_|# CONFIG_[A-Z0-9_]+ is not set)' "${files[@]}" |
 		tac | awk '{ n = $0; sub("^# ", "", n); sub("[ =].*", "", n) } !seen[n]++' | tac
