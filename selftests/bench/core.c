@@ -51,6 +51,7 @@ extern struct share *costack_pcps[];
 
 /* What the code wants of the kernel. */
 int __preempt_count;
+char pcpu_hot[64];		/* where that is in 6.12 */
 void __fentry__(void);
 asm(".globl __fentry__, __x86_return_thunk; __fentry__: __x86_return_thunk: ret; int3");
 

@@ -44,14 +44,16 @@ echo "memory handle 0 $(cat /sys/kernel/slab/costack_co/slab_size)"
 unload
 load limit_mb=700
 c live
+unload
+load limit_mb=700
 part bpf "$OUTPUT/bench_peers" many
 unload
 "$OUTPUT/test_progs" -t burst/beside | sed -n \
 	's/.*asked for: costack of 16384 bytes: \([0-9]*\); bpf_obj_new of 4088 bytes: \([0-9]*\)$/\1 \2/p' |
 	awk '{ print "burst obj_new_failed 4088", 64 - $2; print "burst bpf_costack_failed 16384", 64 - $1 }'
 unload
-# Ten times as often as by default; and never.
-for trim in 100 600000; do
+# Three times as often as by default; and never.
+for trim in 300 600000; do
 	load trim_ms=$trim
 	c mixed | sed "s/^mixed /mixed_trim_$trim /"
 	awk -v trim=$trim '/^(allocs|hits|trimmed): / {

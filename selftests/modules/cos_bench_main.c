@@ -31,7 +31,7 @@
 #define BURST_SIZE	SZ_16K
 #define LIVE_SIZE	512
 #define LIVE_MAX	1000000	/* or what there is memory for */
-#define MIXED_OPS	2000000
+#define MIXED_OPS	6000000
 #define MIXED_ROUNDS	8
 #define MIXED_SLOTS	1024
 #define RING		256
@@ -411,7 +411,7 @@ DEFINE_SHOW_ATTRIBUTE(live);
 
 /*
  * All sizes, taken and given back in any order, with a demand that rises and falls: how the
- * pool ages, and what trimming costs. A round is two million operations; in every other one
+ * pool ages, and what trimming costs. A round is six million operations; in every other one
  * few stacks are wanted.
  */
 static int mixed_show(struct seq_file *m, void *unused)
