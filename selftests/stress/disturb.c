@@ -5,6 +5,7 @@
  */
 #include <dirent.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -16,6 +17,8 @@
 #define CGROUP		"/sys/fs/cgroup/"
 #define GROUP		CGROUP "costack-stress/"
 #define EATEN		(24 << 20)
+#define MAX_FUNCTIONS	512
+#define TRACED		4
 
 /* Types of coroutines go while others have them, and come again. */
 
@@ -147,13 +150,39 @@ static bool trace_events(u64 *state)
 	return !write_file(TRACEFS "events/costack/enable", "0");
 }
 
+static char functions[MAX_FUNCTIONS][64];
+
+/* The module's functions that can be traced. Return: how many. */
+static int list_functions(void)
+{
+	FILE *f = fopen(TRACEFS "available_filter_functions", "r");
+	char line[256];
+	int n = 0;
+
+	while (f && n < MAX_FUNCTIONS && fgets(line, sizeof(line), f)) {
+		if (strstr(line, "[costack]") && sscanf(line, "%63s", functions[n]) == 1)
+			n++;
+	}
+	if (f)
+		fclose(f);
+	return n;
+}
+
+/* A few functions, others each time: all are too many for the emulator, see below. */
 static bool trace_graph(u64 *state)
 {
+	static int n;
+	FILE *filter;
 	bool done;
+	int i;
 
-	if (access(TRACEFS "set_ftrace_filter", W_OK))
+	n = n ?: list_functions();
+	filter = n ? fopen(TRACEFS "set_ftrace_filter", "w") : NULL;
+	if (!filter)
 		return false;
-	write_file(TRACEFS "set_ftrace_filter", "*costack*");
+	for (i = 0; i < TRACED; i++)
+		fprintf(filter, "%s ", functions[choose(state, n)]);
+	fclose(filter);
 	done = !write_file(TRACEFS "current_tracer", "function_graph");
 	sleep_ms(choose(state, 500));
 	write_file(TRACEFS "current_tracer", "nop");
@@ -192,8 +221,8 @@ static struct disturber {
 	 * These have code patched that all CPUs run. Not more often: now and then an emulator runs
 	 * an instruction that is no longer there (selftests/vm/README.md).
 	 */
-	{ "measure latencies", measure, 5000 },
-	{ "trace events", trace_events, 5000 },
+	{ "measure latencies", measure, 20000 },
+	{ "trace events", trace_events, 20000 },
 	{ "function_graph", trace_graph, 5000 },
 };
 
