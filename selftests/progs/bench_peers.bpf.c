@@ -189,7 +189,7 @@ struct {
 	__type(value, struct state);
 } states SEC(".maps");
 
-COSTACK_BODY(bench_later, u64 arg)
+static __always_inline s64 sum_up(struct costack_self *self)
 {
 	u64 sum = 0;
 
@@ -199,6 +199,11 @@ COSTACK_BODY(bench_later, u64 arg)
 		sum += self->value;
 	}
 	return 0;
+}
+
+COSTACK_BODY(bench_later, u64 arg)
+{
+	return sum_up(self);
 }
 COSTACK_OPS(bench_later, .flags = COSTACK_OPS_PRIVATE);
 
@@ -218,14 +223,7 @@ u32 nr_many, random;
 
 COSTACK_BODY(bench_many, u64 arg)
 {
-	u64 sum = 0;
-
-	bpf_repeat(COSTACK_LOOP_MAX) {
-		if (bpf_costack_yield(self, sum))
-			break;
-		sum += self->value;
-	}
-	return 0;
+	return sum_up(self);
 }
 COSTACK_OPS(bench_many);
 
