@@ -250,7 +250,7 @@ void wait_refilled(void)
 	} while (now_ms() < end);
 }
 
-void wait_still(void)
+struct stats wait_still(void)
 {
 	long long end = now_ms() + PATIENCE_MS;
 	struct stats last, now;
@@ -266,6 +266,7 @@ void wait_still(void)
 		       now.live + now.cached == now.obtained - now.returned ? same + 1 : 0;
 		last = now;
 	}
+	return last;
 }
 
 void wait_quiet(void)

@@ -213,8 +213,8 @@ bool wait_live(long long want);
 bool wait_coroutines(long long want);
 /* Waits until the refill worker has nothing to do. */
 void wait_refilled(void);
-/* Waits until nothing is obtained or returned any more: the figures agree. */
-void wait_still(void);
+/* Waits until nothing is obtained or returned any more; figures of then, which agree. */
+struct stats wait_still(void);
 /* Both. */
 void wait_quiet(void);
 

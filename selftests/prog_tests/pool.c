@@ -115,8 +115,7 @@ static void check_bytes(struct stacks *skel, const struct stats *s)
 /* Read the figures when the worker, which fills up to the limit as well, is done. */
 static void stats_read_quiet(struct stats *s)
 {
-	wait_still();
-	stats_read(s);
+	*s = wait_still();
 }
 
 /* The limit is exact, says why, and holds for each way to allocate. */

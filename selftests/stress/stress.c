@@ -344,8 +344,7 @@ static void check_zero(void)
 
 	ASSERT_TRUE(wait_live(0));
 	ASSERT_TRUE(wait_coroutines(0));
-	wait_still();
-	stats_read(&s);
+	s = wait_still();
 	ASSERT_EQ(s.live, 0);
 	ASSERT_EQ(s.allocs, s.frees);
 	ASSERT_EQ(s.cached, s.obtained - s.returned);
@@ -361,8 +360,7 @@ static void drain(void)
 	struct stats before, after;
 	int n;
 
-	wait_still();
-	stats_read(&before);
+	before = wait_still();
 	ASSERT_EQ(before.live + before.cached, before.obtained - before.returned);
 	ASSERT_OK(prog_run(skel->progs.drain, NULL, 0, &n));
 	/* Coroutines are cancelled a little later. */
