@@ -675,13 +675,15 @@ int costack_co_cancel(struct costack_co *co)
  */
 int costack_co_state(const struct costack_co *co)
 {
+	/* First: who retires its type ends it once the type is dead, and is to be seen as that. */
+	int state = costack_co_get_state(co);
 	bool dead;
 
 	/* A sleepable program holds off nobody who frees a type. */
 	rcu_read_lock();
 	dead = READ_ONCE(READ_ONCE(co->type)->dead);
 	rcu_read_unlock();
-	return dead ? -ESTALE : costack_co_get_state(co);
+	return dead ? -ESTALE : state;
 }
 
 /**
