@@ -467,32 +467,32 @@ static struct thread {
 static u32 bench_threads = 1;
 static atomic_t threads_waiting;
 
-#define THREAD_OPS	400000
+#define THREAD_OPS	1000000UL
 
 static void thread_pass(struct thread *t)
 {
-	unsigned long sent = 0, got = 0, i;
+	unsigned long sent = 0, got = 0, end;
 
 	while (sent < THREAD_OPS || got < THREAD_OPS) {
-		for (i = 0; i < RING / 4 && sent < THREAD_OPS; i++, sent++) {
-			/* Slots are free when who has read them says so. */
-			if (sent - smp_load_acquire(&t->ring.out) >= RING)
-				break;
+		/* Slots are free when who has read them says so: a batch at a time, both ways. */
+		end = min(smp_load_acquire(&t->ring.out) + RING, sent + RING / 4);
+		for (end = min(end, THREAD_OPS); sent < end; sent++)
 			t->ring.slot[sent % RING] = t->costack ?
 				(void *)costack_alloc(SZ_1K, GFP_KERNEL, 0) :
 				kmem_cache_alloc(cache, GFP_KERNEL);
-			/* What is in the slot comes before that it is there. */
-			smp_store_release(&t->ring.in, sent + 1);
-		}
+		/* What is in the slots comes before that it is there. */
+		smp_store_release(&t->ring.in, sent);
+
 		/* After the other's release. */
-		for (i = 0; i < RING / 4 && got < smp_load_acquire(&t->from->in); i++, got++) {
+		end = min(smp_load_acquire(&t->from->in), got + RING / 4);
+		for (; got < end; got++) {
 			if (t->costack)
 				costack_put(t->from->slot[got % RING]);
 			else
 				kmem_cache_free(cache, t->from->slot[got % RING]);
-			/* Read before it is overwritten. */
-			smp_store_release(&t->from->out, got + 1);
 		}
+		/* Read before they are overwritten. */
+		smp_store_release(&t->from->out, got);
 		cond_resched();
 	}
 }
