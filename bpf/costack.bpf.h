@@ -256,7 +256,8 @@ struct costack_ops {
 /*
  * The result of a resume, tried again for as long as it is -EBUSY; for dense coroutines that other
  * CPUs resume. Each try waits for the execution stack, 20 ms at most; where the machine is a guest,
- * a virtual CPU may be stopped in the middle of a body for longer.
+ * a virtual CPU may be stopped in the middle of a body for longer. Gives up, with -EBUSY, after 50
+ * more tries: at worst it spins for a second.
  */
 #define COSTACK_PATIENTLY(resume)						\
 ({										\
