@@ -28,6 +28,11 @@
 #error "costack needs a kernel with CONFIG_DEBUG_INFO_BTF_MODULES"
 #endif
 
+/* See unwind.h. */
+#if defined(CONFIG_UNWINDER_ORC) && !defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS)
+#error "costack needs a kernel with CONFIG_DYNAMIC_FTRACE"
+#endif
+
 /*
  * 128-bit compare-and-exchange: x86-64 and arm64. The pool's depots are built on
  * it.

@@ -187,6 +187,24 @@ static inline bool costack_co_inside(void)
 	return this_cpu_read(costack_running);
 }
 
+/**
+ * costack_co_estack() - on which execution stack of this CPU is it?
+ * @sp: a stack pointer
+ *
+ * Context: preemption disabled.
+ * Return: the stack, of a body that runs here, on top or beneath; NULL: on none.
+ */
+static inline const struct costack_estack *costack_co_estack(unsigned long sp)
+{
+	const struct costack_co *co;
+
+	for (co = this_cpu_read(costack_running); co; co = co->beneath) {
+		if (sp - co->estack->low < co->estack->top - co->estack->low)
+			return co->estack;
+	}
+	return NULL;
+}
+
 int costack_co_init(void);
 void costack_co_exit(void);
 void costack_co_retire(struct costack_type *type);

@@ -11,6 +11,7 @@
 #include "ops.h"
 #include "pool.h"
 #include "stats.h"
+#include "unwind.h"
 
 #define CREATE_TRACE_POINTS
 #include "trace.h"
@@ -117,6 +118,9 @@ static int __init costack_init(void)
 	ret = costack_co_init();
 	if (ret)
 		goto err_co;
+	ret = costack_unwind_init();
+	if (ret)
+		goto err_unwind;
 	costack_stats_init();
 	ret = costack_kfunc_init();
 	if (ret)
@@ -128,6 +132,8 @@ static int __init costack_init(void)
 
 err_kfunc:
 	costack_stats_exit();
+	costack_unwind_exit();
+err_unwind:
 	costack_co_exit();
 err_co:
 	costack_pools_exit();
@@ -138,6 +144,7 @@ module_init(costack_init);
 static void __exit costack_exit(void)
 {
 	costack_stats_exit();
+	costack_unwind_exit();
 	costack_co_exit();
 	costack_pools_exit();
 }

@@ -678,24 +678,53 @@ out:
 	escape_alone__destroy(alone);
 }
 
-/* Run by hand: see README.md, "Can it crash my machine?" */
-TEST(escape_throw, .manual = true)
+/* A tracing program on top of a body leaves by an exception: the body does not notice. */
+static void throws(const char *name, const char *attempt, int times)
 {
-	struct escape_run *skel = load(), *more = escape_run__open();
+	struct escape_run *skel, *more;
+	struct bpf_program *prog;
 	struct bpf_link *link;
+	struct co_args a;
+	int i;
 
-	if (!ASSERT_PTR(skel) || !ASSERT_PTR(more))
+	if (!subtest_begin("%s", name))
 		return;
-	bpf_program__set_autoload(more->progs.throws, true);
-	ASSERT_OK(bpf_program__set_attach_target(more->progs.throws,
-						 bpf_program__fd(skel->progs.forever), "forever"));
-	if (ASSERT_OK(escape_run__load(more))) {
-		link = bpf_program__attach_trace(more->progs.throws);
-		ASSERT_PTR(link);
-		ASSERT_EQ(co_spawn(skel, forever, 0, 5), 1);
-		co_do(skel, resume);
+	skel = load();
+	more = escape_run__open();
+	if (!skel || !ASSERT_PTR(more))
+		goto out;
+	prog = bpf_object__find_program_by_name(more->obj, name);
+	bpf_program__set_autoload(prog, true);
+	if (!strcmp(name, "throws"))
+		ASSERT_OK(bpf_program__set_attach_target(prog,
+							 bpf_program__fd(skel->progs.reads), "reads"));
+	if (!ASSERT_OK(escape_run__load(more)))
+		goto out;
+	ASSERT_EQ(co_spawn(skel, reads, 0, 5), 1);
+	ASSERT_EQ(co_spawn(skel, reads_private, 1, 5), 1);
+	link = bpf_program__attach(prog);
+	if (ASSERT_PTR(link)) {
+		for (i = 0; i < 6; i++) {
+			a = co_do(skel, resume, .slot = i % 2);
+			ASSERT_EQ(a.ret, COSTACK_YIELDED);
+			ASSERT_EQ(a.result, 7 * (5 + i / 2));
+		}
+		ASSERT_EQ(more->bss->nr_thrown, times);
 		bpf_link__destroy(link);
+		test_row(attempt, "harmless: that program ends, and the body goes on");
 	}
+	ASSERT_EQ(co_do(skel, release).ret, 1);
+	ASSERT_EQ(co_do(skel, release, .slot = 1).ret, 1);
+	ASSERT_TRUE(wait_coroutines(0));
+out:
 	escape_run__destroy(more);
 	escape_run__destroy(skel);
+	subtest_end();
+}
+
+TEST(escape_throw)
+{
+	pin_to_cpu(0);
+	throws("throws", "bpf_throw() on a body's entry", 2);
+	throws("throws_deep", "bpf_throw() in a subprogram, on a function that a body calls", 6);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Who holds the module: programs, and maps that can have a stack in them. */
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -35,6 +36,31 @@ TEST(module_pinned)
 	ASSERT_TRUE(wait_live(0));
 	ASSERT_EQ(module_unload(), 0);
 	ASSERT_EQ(module_loaded(), false);
+}
+
+#define FTRACE_ENABLED	"/proc/sys/kernel/ftrace_enabled"
+
+/* Without ftrace, bpf_throw() on top of a body would be deadly: it stays on, or there is no module. */
+TEST(module_ftrace)
+{
+	int klog, err = write_file(FTRACE_ENABLED, "0");
+	char *log;
+
+	if (err == -EOPNOTSUPP) {
+		test_skip("this kernel's ftrace cannot be switched off");
+		return;
+	}
+	ASSERT_EQ(err, -EBUSY);
+	ASSERT_OK(module_unload());
+	ASSERT_OK(write_file(FTRACE_ENABLED, "0"));
+	klog = klog_begin();
+	ASSERT_EQ(module_load(""), -EBUSY);
+	log = klog_end(klog);
+	ASSERT_TRUE(log && strstr(log, "is kernel.ftrace_enabled 0"));
+	free(log);
+	ASSERT_EQ(module_loaded(), false);
+	ASSERT_OK(write_file(FTRACE_ENABLED, "1"));
+	ASSERT_OK(module_load(""));
 }
 
 /* Loaded, used a little, and unloaded again: nothing is left of it. */

@@ -185,13 +185,63 @@ int replaces(void *ctx)
 	return 1;
 }
 
-/* On top of a body: what it throws nobody catches. The machine dies; see README.md. */
+/* On top of a body: they end by an exception, from one and from three frames. */
 
 extern void bpf_throw(u64 cookie) __weak __ksym;
 
-SEC("?fentry/forever")
+int nr_thrown;
+
+COSTACK_BODY(reads, u64 n)
+{
+	unsigned long digit;
+
+	bpf_repeat(COSTACK_LOOP_MAX) {
+		if (bpf_strtoul("7", 2, 10, &digit) != 1 || bpf_costack_yield(self, n++ * digit))
+			break;
+	}
+	return CO_CANCELLED;
+}
+COSTACK_OPS(reads);
+
+SEC(".struct_ops.link")
+struct costack_ops reads_private_ops = {
+	.body = (void *)reads,
+	.name = "reads_private",
+	.id = COSTACK_ID("reads_private"),
+	.flags = COSTACK_OPS_PRIVATE,
+};
+
+SEC("?fentry/reads")
 int throws(void *ctx)
 {
+	nr_thrown++;
 	bpf_throw(0);
+	nr_thrown = -1000;
+	return 0;
+}
+
+static __noinline int throw_third(int n)
+{
+	char room[64] = {};
+
+	barrier_var(n);
+	room[n & 63] = 1;
+	barrier();
+	if (room[n & 31])
+		bpf_throw(0);
+	return room[5];
+}
+
+__noinline int throw_second(int n)
+{
+	return throw_third(n) + 1;
+}
+
+SEC("?fexit/bpf_strtoul")
+int throws_deep(void *ctx)
+{
+	nr_thrown++;
+	throw_second(3);
+	nr_thrown = -1000;
 	return 0;
 }
