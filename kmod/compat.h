@@ -29,7 +29,8 @@
 #endif
 
 /* See unwind.h. */
-#if defined(CONFIG_UNWINDER_ORC) && !defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS)
+#if defined(CONFIG_UNWINDER_ORC) && !defined(CONFIG_PREEMPT_RT) && \
+	!defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS)
 #error "costack needs a kernel with CONFIG_DYNAMIC_FTRACE"
 #endif
 

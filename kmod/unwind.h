@@ -12,14 +12,17 @@
 #ifndef _COSTACK_UNWIND_H
 #define _COSTACK_UNWIND_H
 
-#ifdef CONFIG_UNWINDER_ORC
+#if defined(CONFIG_UNWINDER_ORC) && !defined(CONFIG_PREEMPT_RT)
 
 int costack_unwind_init(void);
 void costack_unwind_exit(void);
 
 #else
 
-/* Without it the verifier refuses bpf_throw(): bpf_jit_supports_exceptions(). */
+/*
+ * Without the one the verifier refuses bpf_throw(), bpf_jit_supports_exceptions(); with the
+ * other there are no bodies.
+ */
 static inline int costack_unwind_init(void)
 {
 	return 0;
