@@ -28,7 +28,13 @@
 #define COSTACK_MAGAZINE_MIN	4
 
 struct costack_pool costack_pools[COSTACK_NR_POOLS];
-struct costack_pcp __percpu *costack_pcps[COSTACK_BIT_MIN + COSTACK_NR_POOLS] __read_mostly;
+struct costack_pcp __percpu *costack_pcps[BITS_PER_TYPE(u32)] __read_mostly;
+
+/* Of no pool: nothing is in there, nor ever given back to it. */
+static DEFINE_PER_CPU(struct costack_pcp, costack_pcp_empty);
+
+static DEFINE_MUTEX(costack_divert_lock);	/* innermost */
+static unsigned int costack_diverted;		/* how many want it; under that lock */
 
 /**
  * struct costack_handles - handles of one type, apart from their memory
@@ -1025,8 +1031,7 @@ static void costack_pool_fini(struct costack_pool *pool)
 
 static int costack_pool_init(enum costack_backing backing, u32 size, unsigned int reserve)
 {
-	unsigned long index = costack_pool_index(size, backing);
-	struct costack_pool *pool = costack_pools + index;
+	struct costack_pool *pool = costack_pool_find(size, backing);
 	struct costack_depot *depot;
 	unsigned int cpu;
 	int nid;
@@ -1055,7 +1060,6 @@ static int costack_pool_init(enum costack_backing backing, u32 size, unsigned in
 		return -ENOMEM;
 	for_each_possible_cpu(cpu)
 		per_cpu_ptr(pool->pcp, cpu)->slot[pool->magazine + 1] = COSTACK_SLOT_END;
-	costack_pcps[COSTACK_BIT_MIN + index] = pool->pcp;
 	return 0;
 }
 
@@ -1092,6 +1096,54 @@ static void costack_pools_fini(void)
 		costack_pool_fini(&costack_pools[i]);
 	costack_handles_fini(&costack_co_handles);
 	costack_handles_fini(&costack_handles);
+}
+
+/* Fill costack_pcps. */
+static void costack_pcps_set(void)
+{
+	struct costack_pcp __percpu *pcp;
+	unsigned long bit;
+	u32 size;
+
+	lockdep_assert_held(&costack_divert_lock);
+	for (bit = 0; bit < ARRAY_SIZE(costack_pcps); bit++) {
+		size = BIT(bit);
+		pcp = &costack_pcp_empty;
+		if (!costack_diverted && size >= COSTACK_SIZE_MIN / 2 && size < COSTACK_SIZE_MAX)
+			pcp = costack_pool_find(size + 1, COSTACK_BACKING_KMALLOC)->pcp;
+		WRITE_ONCE(costack_pcps[bit], pcp);
+	}
+}
+
+/**
+ * costack_pools_divert() - have all allocations take the long way, costack_stack_alloc_slow()
+ *
+ * Whoever is past that point is not waited for. Also called before costack_pools_init(): a
+ * tracepoint may be switched on by the kernel's command line.
+ *
+ * Context: process, may sleep.
+ * Return: 0
+ */
+int costack_pools_divert(void)
+{
+	mutex_lock(&costack_divert_lock);
+	costack_diverted++;
+	costack_pcps_set();
+	mutex_unlock(&costack_divert_lock);
+	return 0;
+}
+
+/**
+ * costack_pools_undivert() - undo one costack_pools_divert()
+ *
+ * Context: process, may sleep.
+ */
+void costack_pools_undivert(void)
+{
+	mutex_lock(&costack_divert_lock);
+	costack_diverted--;
+	costack_pcps_set();
+	mutex_unlock(&costack_divert_lock);
 }
 
 /**
@@ -1151,6 +1203,10 @@ int __init costack_pools_init(const struct costack_pool_config *config)
 	costack_shrinker->count_objects = costack_shrink_count;
 	costack_shrinker->scan_objects = costack_shrink_scan;
 	shrinker_register(costack_shrinker);
+
+	mutex_lock(&costack_divert_lock);
+	costack_pcps_set();
+	mutex_unlock(&costack_divert_lock);
 
 	/* The first program may run the moment that it is loaded: be full before. */
 	queue_work(costack_wq, &costack_refill);

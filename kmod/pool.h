@@ -305,6 +305,8 @@ struct costack *costack_pool_get(struct costack_pool *pool, enum costack_mode mo
 				 enum costack_context context, enum costack_source *source);
 void costack_pool_put_slow(struct costack *cs, enum costack_context context);
 void costack_pool_sum(struct costack_pool *pool, struct costack_pool_sum *sum);
+int costack_pools_divert(void);
+void costack_pools_undivert(void);
 u64 costack_pools_count(enum costack_context context, bool freed);
 u64 costack_pools_exchanges(u64 *retries);
 u64 costack_pools_limit(void);
@@ -314,18 +316,24 @@ u64 costack_pools_bytes(void);
 
 extern struct costack_pool costack_pools[COSTACK_NR_POOLS];
 
-/* The index of the highest bit of a size less one, where the smallest class is. */
-#define COSTACK_BIT_MIN		ilog2(COSTACK_SIZE_MIN - 1)
-
 /*
- * The share of each of these, closer together; NULL where there is no such pool. The first
- * COSTACK_BIT_MIN are of none, so that a bit's index need not be made one of a class.
+ * Where an allocation looks first: the CPUs' share of the pool of kmalloc memory for a size, by
+ * costack_size_bit(). For what is no size, it is a share that is always empty, and so it is for
+ * all while costack_pools_divert() has it: what is out of the ordinary is asked about behind
+ * that, and costs nothing before. Written by costack_pools_init() and under a mutex; read
+ * without: what was there just now will do.
  */
-extern struct costack_pcp __percpu *costack_pcps[COSTACK_BIT_MIN + COSTACK_NR_POOLS];
+extern struct costack_pcp __percpu *costack_pcps[BITS_PER_TYPE(u32)];
 
 /*
  * What every allocation and every release does, for its callers to have in line.
  */
+
+/* The index of the highest bit of a size less one, the same for all of the smallest class. */
+static __always_inline unsigned long costack_size_bit(u32 size)
+{
+	return __fls((size - 1) | (COSTACK_SIZE_MIN - 1));
+}
 
 /**
  * costack_pool_index() - the index of the pool for stacks of a size
@@ -341,8 +349,8 @@ static __always_inline unsigned long costack_pool_index(u32 size, enum costack_b
 {
 	if (backing == COSTACK_BACKING_GUARD)
 		size = max_t(u32, size, PAGE_SIZE);
-	return backing * COSTACK_NR_CLASSES + __fls((size - 1) | (COSTACK_SIZE_MIN - 1)) -
-	       COSTACK_BIT_MIN;
+	return backing * COSTACK_NR_CLASSES + costack_size_bit(size) -
+	       costack_size_bit(COSTACK_SIZE_MIN);
 }
 
 /* The pool itself, for stacks of a size. */

@@ -82,20 +82,6 @@ noinline struct costack *costack_stack_alloc_slow(u32 size, enum costack_mode mo
 }
 
 /**
- * costack_stack_trace_alloc() - the tracepoint of an allocation from a CPU's magazine
- * @cs: a stack that was just taken
- * @context: the row it is counted under
- *
- * Context: any.
- * Return: @cs, cleared
- */
-noinline struct costack *costack_stack_trace_alloc(struct costack *cs, enum costack_context context)
-{
-	trace_costack_alloc(cs, cs->size, context, COSTACK_SRC_MAGAZINE);
-	return costack_stack_clear(cs);
-}
-
-/**
  * costack_stack_put_traced() - give a stack back, with the tracepoint of a release
  * @cs: the stack, without references; not the caller's afterwards
  *
@@ -137,6 +123,16 @@ static noinline struct costack *costack_alloc_sleepable(u32 size, u64 flags)
 	return costack_stack_alloc(size, flags, COSTACK_MODE_SLEEPABLE, COSTACK_CTX_SLEEPABLE);
 }
 
+/* Its arguments are where those of costack_alloc() were. */
+static noinline struct costack *costack_alloc_slow(u32 size, gfp_t gfp, u64 flags,
+						   enum costack_context context)
+{
+	return costack_stack_alloc_slow(size,
+					gfp && context != COSTACK_CTX_NMI ? COSTACK_MODE_ATOMIC :
+									    COSTACK_MODE_NOLOCK,
+					flags, context);
+}
+
 /**
  * costack_alloc() - take a stack, for kernel modules
  * @size: bytes wanted, 1 to COSTACK_SIZE_MAX; rounded up to a power of two
@@ -159,12 +155,9 @@ struct costack *costack_alloc(u32 size, gfp_t gfp, u64 flags)
 		return costack_alloc_sleepable(size, flags);
 	context = costack_context_now();
 	cs = costack_stack_take_hot(size, flags, context);
-	if (likely(cs))
-		return costack_stack_hand_out(cs, context);
-	return costack_stack_alloc_slow(size,
-					gfp && context != COSTACK_CTX_NMI ? COSTACK_MODE_ATOMIC :
-									    COSTACK_MODE_NOLOCK,
-					flags, context);
+	if (unlikely(!cs))
+		return costack_alloc_slow(size, gfp, flags, context);
+	return costack_stack_hand_out(cs);
 }
 EXPORT_SYMBOL_GPL(costack_alloc);
 

@@ -16,7 +16,6 @@
 #include "costack.h"
 #include "stats.h"
 
-DECLARE_TRACEPOINT(costack_alloc);
 DECLARE_TRACEPOINT(costack_free);
 
 struct costack *costack_stack_alloc_slow(u32 size, enum costack_mode mode, u64 flags,
@@ -25,28 +24,21 @@ struct costack *costack_stack_alloc_unzeroed(u32 size, enum costack_backing back
 					     enum costack_mode mode,
 					     enum costack_context context);
 struct costack *costack_stack_clear(struct costack *cs);
-struct costack *costack_stack_trace_alloc(struct costack *cs, enum costack_context context);
 void costack_stack_put_traced(struct costack *cs);
 
-/* What is tried first. */
+/* What is tried first. Sizes that there are not find nothing. */
 static __always_inline struct costack *costack_stack_take_hot(u32 size, u64 flags,
 							      enum costack_context context)
 {
-	/* With the key between them, the compiler makes a branch of each and keeps no results. */
-	if (unlikely(size - 1 >= COSTACK_SIZE_MAX) ||
-	    static_branch_unlikely(&costack_latency_key) || unlikely(flags))
+	if (unlikely(flags))
 		return NULL;
-	return costack_pool_take(*(costack_pcps + COSTACK_BIT_MIN +
-				   costack_pool_index(size, COSTACK_BACKING_KMALLOC)), context);
+	return costack_pool_take(READ_ONCE(*(costack_pcps + costack_size_bit(size))), context);
 }
 
-/* Nothing has to be kept over the calls: each is the last thing done. */
-static __always_inline struct costack *costack_stack_hand_out(struct costack *cs,
-							      enum costack_context context)
+/* Nothing has to be kept over a call: it is the last thing done. */
+static __always_inline struct costack *costack_stack_hand_out(struct costack *cs)
 {
 	refcount_set(&cs->ref, 1);
-	if (tracepoint_enabled(costack_alloc))
-		return costack_stack_trace_alloc(cs, context);
 	return cs->dirty ? costack_stack_clear(cs) : cs;
 }
 
@@ -71,7 +63,7 @@ static __always_inline struct costack *costack_stack_alloc(u32 size, u64 flags,
 
 	if (unlikely(!cs))
 		return costack_stack_alloc_slow(size, mode, flags, context);
-	return costack_stack_hand_out(cs, context);
+	return costack_stack_hand_out(cs);
 }
 
 /**
@@ -85,7 +77,7 @@ static __always_inline struct costack *costack_stack_alloc(u32 size, u64 flags,
 static __always_inline void costack_stack_put(struct costack *cs)
 {
 	/* Nobody else can make another reference of the only one: no locked instruction. */
-	if (likely(refcount_read(&cs->ref) == 1)) {
+	if (likely(data_race(cs->ref.refs.counter) == 1)) {
 		smp_acquire__after_ctrl_dep();
 		refcount_set(&cs->ref, 0);
 	} else if (!refcount_dec_and_test(&cs->ref)) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/debugfs.h>
 #include <linux/log2.h>
+#include <linux/mutex.h>
 #include <linux/seq_file.h>
 
 #include "coroutine.h"
@@ -275,12 +276,19 @@ static int costack_latency_get(void *data, u64 *val)
 
 static int costack_latency_set(void *data, u64 val)
 {
+	static DEFINE_MUTEX(lock);
+
 	if (val > 1)
 		return -EINVAL;
-	if (val)
+	mutex_lock(&lock);
+	if (val && !static_key_enabled(&costack_latency_key)) {
 		static_branch_enable(&costack_latency_key);
-	else
+		costack_pools_divert();
+	} else if (!val && static_key_enabled(&costack_latency_key)) {
+		costack_pools_undivert();
 		static_branch_disable(&costack_latency_key);
+	}
+	mutex_unlock(&lock);
 	return 0;
 }
 DEFINE_DEBUGFS_ATTRIBUTE(costack_latency_fops, costack_latency_get, costack_latency_set,

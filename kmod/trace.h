@@ -12,7 +12,10 @@
 
 #include <linux/tracepoint.h>
 
-TRACE_EVENT(costack_alloc,
+#include "pool.h"
+
+/* It lies on the long way, and has all allocations go there. */
+TRACE_EVENT_FN(costack_alloc,
 
 	TP_PROTO(void *stack, u32 size, int context, int source),
 
@@ -39,7 +42,9 @@ TRACE_EVENT(costack_alloc,
 		  __print_symbolic(__entry->source,
 				   { 0, "magazine" }, { 1, "depot" }, { 2, "kernel" },
 				   { 3, "atomic" }, { 4, "nolock" }, { 5, "limit" },
-				   { 6, "nomem" }, { 7, "empty" }, { 8, "size" }, { 9, "flags" }))
+				   { 6, "nomem" }, { 7, "empty" }, { 8, "size" }, { 9, "flags" })),
+
+	costack_pools_divert, costack_pools_undivert
 );
 
 TRACE_EVENT(costack_free,

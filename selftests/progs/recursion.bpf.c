@@ -24,19 +24,19 @@ static __always_inline int again(u32 i)
 	return 0;
 }
 
-SEC("fentry/costack_stack_trace_alloc")
+SEC("fentry/costack_stack_alloc_slow")
 int fentry_get(void *ctx)
 {
 	return again(0);
 }
 
-SEC("fexit/costack_stack_trace_alloc")
+SEC("fexit/costack_stack_alloc_slow")
 int fexit_get(void *ctx)
 {
 	return again(1);
 }
 
-SEC("kprobe/costack_stack_trace_alloc")
+SEC("kprobe/costack_stack_alloc_slow")
 int kprobe_get(void *ctx)
 {
 	return again(2);
@@ -54,7 +54,7 @@ int kprobe_put(void *ctx)
 	return again(4);
 }
 
-SEC("kretprobe/costack_stack_trace_alloc")
+SEC("kretprobe/costack_stack_alloc_slow")
 int kretprobe_alloc(void *ctx)
 {
 	return again(5);
