@@ -410,7 +410,7 @@ BODY(bad_self_null, __failure __msg("Possibly NULL pointer passed to trusted {{a
 }
 
 BODY(bad_self_number, __failure
-	__msg("{{arg#0 pointer type STRUCT costack_self must point to|R1 is scalar expected STRUCT costack_self}}"))
+	__msg("{{(arg#0|R1) pointer type STRUCT costack_self must point to|R1 is scalar expected STRUCT costack_self}}"))
 {
 	return bpf_costack_yield((void *)arg, 0);
 }

@@ -106,7 +106,7 @@ int leak_on_one_path(struct __sk_buff *skb)
 
 SEC("tc")
 __failure __msg("call bpf_costack_release") __msg("call bpf_costack_release")
-__msg("{{arg#0 pointer type STRUCT costack must point to|release kfunc bpf_costack_release expects referenced}}")
+__msg("{{(arg#0|R1) pointer type STRUCT costack must point to|release kfunc bpf_costack_release expects referenced}}")
 int release_twice(struct __sk_buff *skb)
 {
 	struct costack *cs = bpf_costack_alloc(512, 0);
@@ -120,7 +120,7 @@ int release_twice(struct __sk_buff *skb)
 
 SEC("tc")
 __failure __msg("call bpf_kptr_xchg") __msg("call bpf_costack_release")
-__msg("{{arg#0 pointer type STRUCT costack must point to|release kfunc bpf_costack_release expects referenced}}")
+__msg("{{(arg#0|R1) pointer type STRUCT costack must point to|release kfunc bpf_costack_release expects referenced}}")
 int release_after_xchg(struct __sk_buff *skb)
 {
 	struct costack *cs = bpf_costack_alloc(512, 0), *old;
@@ -138,7 +138,7 @@ int release_after_xchg(struct __sk_buff *skb)
 
 SEC("tc")
 __failure __msg("call bpf_costack_release") __msg("call bpf_costack_size")
-__msg("{{arg#0 pointer type STRUCT costack must point to|R1 is scalar expected STRUCT costack}}")
+__msg("{{(arg#0|R1) pointer type STRUCT costack must point to|R1 is scalar expected STRUCT costack}}")
 int size_after_release(struct __sk_buff *skb)
 {
 	struct costack *cs = bpf_costack_alloc(512, 0);
@@ -151,7 +151,7 @@ int size_after_release(struct __sk_buff *skb)
 
 SEC("tc")
 __failure __msg("call bpf_costack_release") __msg("call bpf_costack_acquire")
-__msg("{{arg#0 pointer type STRUCT costack must point to|R1 is scalar expected STRUCT costack}}")
+__msg("{{(arg#0|R1) pointer type STRUCT costack must point to|R1 is scalar expected STRUCT costack}}")
 int acquire_after_release(struct __sk_buff *skb)
 {
 	struct costack *cs = bpf_costack_alloc(512, 0);
@@ -165,7 +165,7 @@ int acquire_after_release(struct __sk_buff *skb)
 
 SEC("tc")
 __failure __msg("call bpf_costack_release") __msg("call bpf_costack_frame")
-__msg("{{arg#0 pointer type STRUCT costack must point to|R1 is scalar expected STRUCT costack}}")
+__msg("{{(arg#0|R1) pointer type STRUCT costack must point to|R1 is scalar expected STRUCT costack}}")
 int frame_of_released(struct __sk_buff *skb)
 {
 	struct costack *cs = bpf_costack_alloc(512, 0);
@@ -540,7 +540,7 @@ int frame_stored_as_number(struct __sk_buff *skb)
 
 SEC("tc")
 __failure __msg("call bpf_costack_size")
-__msg("{{arg#0 pointer type STRUCT costack must point to|R1 is mem expected STRUCT costack}}")
+__msg("{{(arg#0|R1) pointer type STRUCT costack must point to|R1 is mem expected STRUCT costack}}")
 int frame_as_handle(struct __sk_buff *skb)
 {
 	struct costack *cs = bpf_costack_alloc(512, 0);
@@ -677,7 +677,7 @@ int BPF_PROG(argument_release, struct costack *cs)
 /* The tracepoint's argument is not of the handle's type, for this very reason. */
 SEC("tp_btf/costack_free")
 __failure
-__msg("{{arg#0 pointer type STRUCT costack must point to|R1 is scalar expected STRUCT costack}}")
+__msg("{{(arg#0|R1) pointer type STRUCT costack must point to|R1 is scalar expected STRUCT costack}}")
 int BPF_PROG(argument_of_tracepoint, const void *stack)
 {
 	bpf_costack_release(bpf_costack_acquire((struct costack *)stack));
@@ -686,7 +686,7 @@ int BPF_PROG(argument_of_tracepoint, const void *stack)
 
 SEC("tc")
 __failure
-__msg("{{arg#0 pointer type STRUCT costack must point to|R1 is scalar expected STRUCT costack}}")
+__msg("{{(arg#0|R1) pointer type STRUCT costack must point to|R1 is scalar expected STRUCT costack}}")
 int number_size(struct __sk_buff *skb)
 {
 	return bpf_costack_size((struct costack *)(u64)skb->mark);
@@ -694,7 +694,7 @@ int number_size(struct __sk_buff *skb)
 
 SEC("tc")
 __failure
-__msg("{{arg#0 pointer type STRUCT costack must point to|R1 is ctx expected STRUCT costack}}")
+__msg("{{(arg#0|R1) pointer type STRUCT costack must point to|R1 is ctx expected STRUCT costack}}")
 int context_size(struct __sk_buff *skb)
 {
 	return bpf_costack_size((struct costack *)skb);
@@ -702,7 +702,7 @@ int context_size(struct __sk_buff *skb)
 
 SEC("tc")
 __failure
-__msg("{{arg#0 pointer type STRUCT costack must point to|R1 is map_value expected STRUCT costack}}")
+__msg("{{(arg#0|R1) pointer type STRUCT costack must point to|R1 is map_value expected STRUCT costack}}")
 int map_value_size(struct __sk_buff *skb)
 {
 	struct slot *s = slot();
