@@ -384,12 +384,27 @@ static __always_inline bool call(struct costack_self *self, struct costack_co *c
 
 extern const volatile u32 dense_id, own_id;
 
+/* Attached now and then to what bodies alone call: it ends by an exception, on their stack. */
+
+extern void bpf_throw(u64 cookie) __ksym;
+
+u64 thrown;
+
+SEC("fentry/bpf_strtoul")
+int throws(void *ctx)
+{
+	__sync_fetch_and_add(&thrown, 1);
+	bpf_throw(0);
+	return 0;
+}
+
 static __always_inline s64 body(struct costack_self *self, u64 arg, const int how)
 {
 	u64 past[8] = {}, more[32], sum = 0, before = 0, x = 0, v, n, *p, id = self->id;
 	u32 row = ROW(self->value), i;
 	struct costack_co *callee = NULL;
 	struct costack *cs = NULL;
+	unsigned long digit;
 	int ret = 0;
 
 	if (how & OWNS) {
@@ -438,6 +453,12 @@ static __always_inline s64 body(struct costack_self *self, u64 arg, const int ho
 		if (how & CALLS && callee && !call(self, callee, mix(x), row)) {
 			bpf_costack_co_release(callee);
 			callee = NULL;
+		}
+		if (how & (ADDS | REMEMBERS)) {
+			digit = 0;
+			ret = bpf_strtoul("7", 2, 10, &digit);
+			EXPECT(ret == 1 && digit == 7, locals, id, digit);
+			ret = 0;
 		}
 		if (how & ADDS) {
 			ret = bpf_costack_map_add(&added, &row, sizeof(row), 0, 1);

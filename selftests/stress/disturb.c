@@ -150,6 +150,16 @@ static bool trace_events(u64 *state)
 	return !write_file(TRACEFS "events/costack/enable", "0");
 }
 
+/* Programs end by exceptions on top of bodies. */
+static bool throw(u64 *state)
+{
+	struct bpf_link *link = bpf_program__attach(skel->progs.throws);
+
+	sleep_ms(choose(state, 500));
+	bpf_link__destroy(link);
+	return ASSERT_PTR(link);
+}
+
 static char functions[MAX_FUNCTIONS][64];
 
 /* The module's functions that can be traced. Return: how many. */
@@ -224,6 +234,7 @@ static struct disturber {
 	{ "measure latencies", measure, 20000 },
 	{ "trace events", trace_events, 20000 },
 	{ "function_graph", trace_graph, 5000 },
+	{ "throw", throw, 10000 },
 };
 
 static void *disturb(void *arg)

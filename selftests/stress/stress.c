@@ -38,6 +38,7 @@ static u64 seed;
 static int failed;		/* of the case that runs */
 static int nr_cases, nr_failed;
 static u64 totals[NR_ROWS][NR_OPS][NR_RESULTS];	/* of all rounds */
+static u64 thrown;		/* exceptions on top of bodies, in all rounds */
 static u64 counts[NR_ROWS][NR_OPS][NR_RESULTS];	/* of this one */
 
 /* Rows in which an operation cannot work; bodies do not sleep. */
@@ -197,6 +198,7 @@ static void collect(void)
 	int row, op, res, cpu;
 
 	memset(counts, 0, sizeof(counts));
+	thrown += skel->bss->thrown;
 	for_all(row, op, res) {
 		for (cpu = 0; cpu < STRESS_CPUS; cpu++)
 			counts[row][op][res] += skel->bss->counts[cpu][row][op][res];
@@ -228,6 +230,11 @@ static bool all_worked(bool say)
 		}
 	}
 	return met;
+}
+
+static bool all_happened(void)
+{
+	return all_worked(false) && disturbed(false) && thrown;
 }
 
 static unsigned long long print_table(void)
@@ -495,7 +502,7 @@ int main(int argc, char **argv)
 	end = start + seconds * 1000;
 	round_ms = min(ROUND_MS, seconds * 1000 / 2);
 	/* A slow machine gets a few rounds more than asked for. */
-	for (i = 0; now_ms() < end || (i < 20 && !(all_worked(false) && disturbed(false))); i++) {
+	for (i = 0; now_ms() < end || (i < 20 && !all_happened()); i++) {
 		round_of(mix(seed + i), round_ms);
 		if (failed)
 			break;
@@ -509,6 +516,8 @@ int main(int argc, char **argv)
 	all_worked(true);
 	result("everything worked in each context");
 	disturbed(true);
+	test_note("%llu programs threw on top of a body", (unsigned long long)thrown);
+	ASSERT_GT(thrown, 0);
 	result("everything was disturbed");
 	if (i > 2) {
 		test_note("slabs and vmalloc: %lld bytes after two rounds, %lld at the end", bytes,
