@@ -496,7 +496,7 @@ static struct costack_co *costack_co_begin_call(struct costack_co *co)
 	costack_co_stat_inc(COSTACK_CO_RESUMED);
 	callee->resumes++;
 	callee->caller = co;
-	callee->beneath = co->beneath;
+	WRITE_ONCE(callee->beneath, co->beneath);
 	callee->self.value = co->out;
 	callee->msg.left = 0;
 	costack_co_unkeep(callee);
@@ -519,6 +519,8 @@ static struct costack_co *costack_co_end_call(struct costack_co *callee, int eve
 		costack_co_unkeep(co);
 	else
 		costack_estack_unlock(callee->estack);
+	/* Before somebody else may have the callee. */
+	this_cpu_write(costack_running, co);
 	costack_co_set_state(callee, event == COSTACK_DONE ? COSTACK_FINISHED : COSTACK_SUSPENDED);
 	return co;
 }
@@ -545,7 +547,8 @@ static __always_inline int costack_co_run(struct costack_co *co, u64 *result, bo
 
 	costack_co_stat_inc(COSTACK_CO_RESUMED);
 	co->resumes++;
-	co->beneath = outer;
+	/* Interrupts follow both: costack_co_estack(). */
+	WRITE_ONCE(co->beneath, outer);
 	this_cpu_write(costack_running, co);
 	/* A program attached here may resume others: this stack is seen to be in use. */
 	if (cancel)

@@ -198,7 +198,7 @@ static inline const struct costack_estack *costack_co_estack(unsigned long sp)
 {
 	const struct costack_co *co;
 
-	for (co = this_cpu_read(costack_running); co; co = co->beneath) {
+	for (co = this_cpu_read(costack_running); co; co = READ_ONCE(co->beneath)) {
 		if (sp - co->estack->low < co->estack->top - co->estack->low)
 			return co->estack;
 	}
