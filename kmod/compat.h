@@ -29,9 +29,9 @@
 #endif
 
 /* See unwind.h. */
-#if defined(CONFIG_UNWINDER_ORC) && !defined(CONFIG_PREEMPT_RT) && \
+#if defined(CONFIG_X86_64) && defined(CONFIG_UNWINDER_ORC) && !defined(CONFIG_PREEMPT_RT) && \
 	!defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS)
-#error "costack needs a kernel with CONFIG_DYNAMIC_FTRACE"
+#error "costack needs a kernel with CONFIG_DYNAMIC_FTRACE_WITH_ARGS"
 #endif
 
 /*

@@ -16,16 +16,17 @@ typedef bool (*costack_frame_fn)(void *cookie, u64 ip, u64 sp, u64 bp);
 static const char costack_walk_name[] = "arch_bpf_stack_walk";
 
 /*
- * Frames that are left without a return leave their red zones. bpf_throw() clears those
- * of a task's stack, taking it to be aligned to its size.
+ * Frames that an exception leaves without a return leave their red zones. bpf_throw() clears
+ * those of a task's stack, taking it to be aligned to its size.
  */
-static void costack_unpoison(unsigned long low, unsigned long end)
+static void costack_unpoison(const struct costack_estack *es, unsigned long end)
 {
-#ifdef CONFIG_KASAN_GENERIC
-	u8 *first = kasan_mem_to_shadow((void *)low);
+#if defined(CONFIG_KASAN_GENERIC) && defined(CONFIG_KASAN_STACK)
+	u8 *first = kasan_mem_to_shadow((void *)es->low);
 
 	/* Not instrumented: there is no shadow of a shadow. */
-	__memset(first, 0, (u8 *)kasan_mem_to_shadow((void *)end) - first);
+	if (end > es->low && end <= es->top)
+		__memset(first, 0, (u8 *)kasan_mem_to_shadow((void *)end) - first);
 #endif
 }
 
@@ -51,13 +52,16 @@ static void costack_unwind(costack_frame_fn consume_fn, void *cookie)
 		     "mov %%rsp, %1\n\t"
 		     "mov %%rbp, %2\n\t"
 		     : "=r" (state.ip), "=r" (state.sp), "=r" (state.bp));
-	while (!unwind_done(&state)) {
+	/* The caller's frame is the first. */
+	while (unwind_next_frame(&state)) {
 		addr = unwind_get_return_address(&state);
-		if (!addr || !consume_fn(cookie, addr, state.sp, state.bp))
-			break;
-		unwind_next_frame(&state);
+		if (!addr)
+			return;
+		if (!consume_fn(cookie, addr, state.sp, state.bp)) {
+			costack_unpoison(es, state.sp);
+			return;
+		}
 	}
-	costack_unpoison(es->low, state.sp);
 }
 
 static void costack_unwind_here(unsigned long ip, unsigned long parent_ip,
@@ -70,8 +74,9 @@ static void costack_unwind_here(unsigned long ip, unsigned long parent_ip,
 }
 
 /*
- * Not FTRACE_OPS_FL_RECURSION, which would leave it out where callbacks nest: it calls nothing
- * that is traced.
+ * Not FTRACE_OPS_FL_RECURSION: it calls nothing that is traced, and is not to be left out where
+ * callbacks nest. Where others trace the same function, too, ftrace itself leaves all out from
+ * the third on.
  */
 static struct ftrace_ops costack_unwind_ops = {
 	.func = costack_unwind_here,
@@ -82,8 +87,8 @@ static struct ftrace_ops costack_unwind_ops = {
  * costack_unwind_init() - from now on bpf_throw() can be called on execution stacks
  *
  * Context: process, may sleep.
- * Return: 0; -EBUSY: ftrace is switched off (kernel.ftrace_enabled=0), or a livepatch has
- * that function; others of register_ftrace_function().
+ * Return: 0; -EBUSY: ftrace is switched off (kernel.ftrace_enabled=0), or a livepatch or a
+ * kprobe with a post_handler has that function; others of register_ftrace_function().
  */
 int __init costack_unwind_init(void)
 {
@@ -94,7 +99,7 @@ int __init costack_unwind_init(void)
 	if (!ret)
 		ret = register_ftrace_function(&costack_unwind_ops);
 	if (ret) {
-		pr_err("cannot see calls of %s() by ftrace: error %d; is kernel.ftrace_enabled 0, or is it in a livepatch?\n",
+		pr_err("cannot see calls of %s() by ftrace: error %d; is kernel.ftrace_enabled 0, or has a livepatch or kprobe that function?\n",
 		       costack_walk_name, ret);
 		ftrace_free_filter(&costack_unwind_ops);
 	}
@@ -108,6 +113,12 @@ int __init costack_unwind_init(void)
  */
 void costack_unwind_exit(void)
 {
-	unregister_ftrace_function(&costack_unwind_ops);
-	ftrace_free_filter(&costack_unwind_ops);
+	int ret = unregister_ftrace_function(&costack_unwind_ops);
+
+	/* ftrace has given itself up, with a WARN, and leaves all as it is: for ever. */
+	if (ret)
+		pr_emerg("cannot leave %s() to the kernel: error %d; bpf_throw() will crash: reboot\n",
+			 costack_walk_name, ret);
+	else
+		ftrace_free_filter(&costack_unwind_ops);
 }
