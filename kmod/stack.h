@@ -77,7 +77,7 @@ static __always_inline struct costack *costack_stack_alloc(u32 size, u64 flags,
 static __always_inline void costack_stack_put(struct costack *cs)
 {
 	/* Nobody else can make another reference of the only one: no locked instruction. */
-	if (likely(data_race(cs->ref.refs.counter) == 1)) {
+	if (likely(refcount_read(&cs->ref) == 1)) {
 		smp_acquire__after_ctrl_dep();
 		refcount_set(&cs->ref, 0);
 	} else if (!refcount_dec_and_test(&cs->ref)) {

@@ -282,11 +282,11 @@ static int costack_latency_set(void *data, u64 val)
 		return -EINVAL;
 	mutex_lock(&lock);
 	if (val && !static_key_enabled(&costack_latency_key)) {
-		static_branch_enable(&costack_latency_key);
 		costack_pools_divert();
+		static_branch_enable(&costack_latency_key);
 	} else if (!val && static_key_enabled(&costack_latency_key)) {
-		costack_pools_undivert();
 		static_branch_disable(&costack_latency_key);
+		costack_pools_undivert();
 	}
 	mutex_unlock(&lock);
 	return 0;
