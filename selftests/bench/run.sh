@@ -32,6 +32,12 @@ processor()
 	echo "# $1 on $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | sort -u), load $(cut -d' ' -f1 /proc/loadavg)"
 }
 
+# First, while the machine has nothing else to do.
+echo "bench: User Mode Linux" >&2
+{
+	processor "Linux of 7.3, User Mode Linux, 2 CPUs,"
+	"$vm" uml
+} >"$out/uml.txt"
 # On this machine itself: as root, with its tree built (make && make selftests).
 if [[ ${BENCH:-} == here ]]; then
 	"$here/guest.sh" >"$out/here.txt"
@@ -44,11 +50,7 @@ guest "cpus" cpus.sh -k "${kernels[-1]}" -c 8
 if "$vm" probe kvm >/dev/null; then
 	guest here guest.sh -k "${kernels[-1]}" -c 2
 fi
-echo "bench: User Mode Linux, and this processor" >&2
-{
-	processor "Linux of 7.3, User Mode Linux, 2 CPUs,"
-	"$vm" uml
-} >"$out/uml.txt"
+echo "bench: this processor" >&2
 {
 	processor "user space"
 	"$vm" chroot sh -c 'gcc-14 -O2 -o /tmp/native selftests/bench/native.c -lboost_context -lpthread &&
