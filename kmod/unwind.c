@@ -88,7 +88,9 @@ static struct ftrace_ops costack_unwind_ops = {
  *
  * Context: process, may sleep.
  * Return: 0; -EBUSY: ftrace is switched off (kernel.ftrace_enabled=0), or a livepatch or a
- * kprobe with a post_handler has that function; others of register_ftrace_function().
+ * kprobe with a post_handler has that function; -EINVAL: there is none of that name, or, for
+ * ftrace_set_filter() does not tell, no memory to look for it; others of
+ * register_ftrace_function().
  */
 int __init costack_unwind_init(void)
 {
@@ -98,11 +100,13 @@ int __init costack_unwind_init(void)
 				sizeof(costack_walk_name) - 1, 1);
 	if (!ret)
 		ret = register_ftrace_function(&costack_unwind_ops);
-	if (ret) {
-		pr_err("cannot see calls of %s() by ftrace: error %d; is kernel.ftrace_enabled 0, or has a livepatch or kprobe that function?\n",
-		       costack_walk_name, ret);
+	if (ret == -EBUSY)
+		pr_err("ftrace cannot have calls of %s(): is kernel.ftrace_enabled 0, or has a livepatch or kprobe that function?\n",
+		       costack_walk_name);
+	else if (ret)
+		pr_err("ftrace cannot have calls of %s(): error %d\n", costack_walk_name, ret);
+	if (ret)
 		ftrace_free_filter(&costack_unwind_ops);
-	}
 	return ret;
 }
 
