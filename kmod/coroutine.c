@@ -500,6 +500,7 @@ static struct costack_co *costack_co_begin_call(struct costack_co *co)
 	callee->self.value = co->out;
 	callee->msg.left = 0;
 	costack_co_unkeep(callee);
+	this_cpu_write(costack_running, callee);
 	return callee;
 }
 
@@ -531,7 +532,6 @@ static noinline int costack_co_run_calls(struct costack_co *co, int event)
 	while (event == COSTACK_CALLING || co->caller) {
 		co = event == COSTACK_CALLING ? costack_co_begin_call(co) :
 						costack_co_end_call(co, event);
-		this_cpu_write(costack_running, co);
 		event = costack_co_leg(co);
 	}
 	if (event == COSTACK_DONE)

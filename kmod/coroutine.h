@@ -110,7 +110,8 @@ struct costack_co_self {
  * @out: what it yielded; at first what it was spawned with
  * @msg: what is to be read
  * @caller: the coroutine whose body called this one
- * @beneath: the coroutine whose run this one's interrupted on this CPU
+ * @beneath: the coroutine whose run this one's interrupted on this CPU; written by who runs it,
+ *	before costack_running is this one, and followed by interrupts of that CPU alone
  * @callee: the coroutine that this one's body wants to call
  * @own: execution stack of a private one
  * @stack: memory of that; constant for its life
