@@ -49,7 +49,6 @@
 #include <linux/atomic.h>
 #include <linux/bitops.h>
 #include <linux/cache.h>
-#include <linux/log2.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/refcount.h>
@@ -320,8 +319,8 @@ extern struct costack_pool costack_pools[COSTACK_NR_POOLS];
  * Where an allocation looks first: the CPUs' share of the pool of kmalloc memory for a size, by
  * costack_size_bit(). For what is no size, it is a share that is always empty, and so it is for
  * all while costack_pools_divert() has it: what is out of the ordinary is asked about behind
- * that, and costs nothing before. Written by costack_pools_init() and under a mutex; read
- * without: what was there just now will do.
+ * that, and costs nothing before. Written under costack_divert_lock; read without: what was
+ * there just now will do.
  */
 extern struct costack_pcp __percpu *costack_pcps[BITS_PER_TYPE(u32)];
 
@@ -336,27 +335,21 @@ static __always_inline unsigned long costack_size_bit(u32 size)
 }
 
 /**
- * costack_pool_index() - the index of the pool for stacks of a size
+ * costack_pool_find() - the pool for stacks of a size
  * @size: bytes, 1 to COSTACK_SIZE_MAX
  * @backing: kind of memory
  *
  * Guarded memory comes in whole pages, so smaller sizes are rounded up to one.
  *
  * Context: any.
- * Return: the index in costack_pools; that one's stacks hold @size bytes or more.
+ * Return: the pool, whose stacks hold @size bytes or more.
  */
-static __always_inline unsigned long costack_pool_index(u32 size, enum costack_backing backing)
+static inline struct costack_pool *costack_pool_find(u32 size, enum costack_backing backing)
 {
 	if (backing == COSTACK_BACKING_GUARD)
 		size = max_t(u32, size, PAGE_SIZE);
-	return backing * COSTACK_NR_CLASSES + costack_size_bit(size) -
+	return costack_pools + backing * COSTACK_NR_CLASSES + costack_size_bit(size) -
 	       costack_size_bit(COSTACK_SIZE_MIN);
-}
-
-/* The pool itself, for stacks of a size. */
-static inline struct costack_pool *costack_pool_find(u32 size, enum costack_backing backing)
-{
-	return costack_pools + costack_pool_index(size, backing);
 }
 
 /**
