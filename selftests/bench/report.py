@@ -382,9 +382,9 @@ works, or `BENCH=here make bench` as root on a machine whose kernel takes the mo
 all that is above (neither was tried yet, but for the parts in an emulated machine). Nor how more
 than two CPUs do, nor NUMA.
 
-Instructions repeat: of 252 figures of two runs, four differed by more than 2 %: `kmalloc()` of
+Instructions repeat, within 2 % as a rule. What may differ by more from run to run is `kmalloc()` of
 64 KB and `vmalloc()`, by how memory is fragmented, `bpf_obj_new()`, as said above, and costack with
-ten others live, 119 or 125.
+ten others live.
 """)
 if rigs["here"][0]:
     page.append("Nanoseconds, here:\n")
